@@ -70,10 +70,10 @@ $(STAMPS)/rust-tests: $(RUST) $(VECTORS) | $(STAMPS)/venv
 
 # The other implementations that peer tests talk to. Without Node the tests that need them say so themselves.
 ifneq ($(filter test bench peers,$(MAKECMDGOALS)),)
-HAVE_NODE := $(shell command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' && echo yes)
+HAVE_NODE := $(shell command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && echo yes)
 endif
 peers: $(if $(HAVE_NODE),$(PEERS))
 
 tests/peers/%/node_modules/.package-lock.json: tests/peers/%/package-lock.json tests/peers/%/package.json
-	cd $(@D)/.. && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	cd $(@D)/.. && npm ci --no-audit --no-fund --ignore-scripts --silent
 	@touch $@
