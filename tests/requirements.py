@@ -90,8 +90,8 @@ REQUIREMENTS = {
     )
 }
 
-missing: dict[str, int] = {}
-"""Name of each thing found missing in this run, and how many tests asked for it."""
+missing: set[str] = set()
+"""Name of each thing asked for in this run and not found."""
 
 
 @cache
@@ -118,7 +118,7 @@ def require(name: str) -> Path:
     found = locate(name)
     if found is not None:
         return found
-    missing[name] = missing.get(name, 0) + 1
+    missing.add(name)
     line = f"needs {requirement.how_to_get_it}"
     if os.environ.get(REQUIRE_ALL) == "1":
         pytest.fail(f"{line} ({REQUIRE_ALL}=1 allows no skip)", pytrace=False)
@@ -127,7 +127,4 @@ def require(name: str) -> Path:
 
 def summary() -> list[str]:
     """One line for each thing that was missing in this run."""
-    return [
-        f"{name}: {count} test{'s' if count > 1 else ''} did not run; get {REQUIREMENTS[name].how_to_get_it}"
-        for name, count in sorted(missing.items())
-    ]
+    return [f"not found, so its tests did not run: {REQUIREMENTS[name].how_to_get_it}" for name in sorted(missing)]
