@@ -1,0 +1,304 @@
+"""Typed contract of the Rust extension `waton._core`.
+
+What lives in Rust: what would leak a key if it slipped, and what is hot. Everything here is a pure function or a value:
+no clock, no dice, no wire, no disk. Randomness is an argument (`entropy`), so a recorded session can be replayed.
+Exceptions are those of `waton.errors`; wrong argument lengths are `ValueError`.
+"""
+
+from typing import TypeAlias, TypedDict, final
+
+# --- JIDs and nodes -------------------------------------------------------------------------------------------------
+
+@final
+class Jid:
+    """One WhatsApp address: user, server and device.
+
+    Immutable and hashable. Two JIDs are equal when user, server, device and integrator are equal; the wire form
+    (`is_ad`) does not count. `str()` gives the usual text `user:device@server`, without `:device` for device 0 and
+    without `user@` for a server address. `repr()` masks phone numbers.
+
+    Source: Baileys WABinary/jid-utils.ts, whatsmeow types/jid.go.
+    """
+
+    def __new__(
+        cls, user: str, server: str, device: int = 0, *, integrator: int = 0, is_ad: bool | None = None
+    ) -> Jid: ...
+    @staticmethod
+    def parse(text: str) -> Jid:
+        """Read `user[_agent][:device]@server`, `integrator-user:device@interop` or a bare `server`.
+
+        Raises:
+            ValueError: empty text, or a device or agent that is not a number in range (device 0..65535).
+        """
+    @property
+    def user(self) -> str: ...
+    @property
+    def server(self) -> str: ...
+    @property
+    def device(self) -> int: ...
+    @property
+    def integrator(self) -> int: ...
+    @property
+    def is_ad(self) -> bool:
+        """True when the wire form names the device (AD_JID, also for device 0)."""
+    @property
+    def bare(self) -> Jid:
+        """The same user without a device."""
+    def with_device(self, device: int) -> Jid: ...
+    @property
+    def is_pn(self) -> bool:
+        """Server is s.whatsapp.net or c.us."""
+    @property
+    def is_lid(self) -> bool: ...
+    @property
+    def is_hosted(self) -> bool:
+        """Server is hosted or hosted.lid."""
+    @property
+    def is_user(self) -> bool:
+        """A person's address: PN, LID or hosted, with a user part."""
+    @property
+    def is_group(self) -> bool: ...
+    @property
+    def is_broadcast(self) -> bool:
+        """Server is broadcast (the status list included)."""
+    @property
+    def is_newsletter(self) -> bool: ...
+    @property
+    def is_server(self) -> bool:
+        """No user part: the address of the service itself."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __lt__(self, other: Jid, /) -> bool: ...
+    def __reduce__(self) -> tuple[type[Jid], tuple[str, str, int]] | tuple[object, ...]: ...
+
+Content: TypeAlias = "None | bytes | str | list[Node]"
+
+@final
+class Node:
+    """One binary node (stanza): tag, attributes, content.
+
+    attrs maps names to text or `Jid`, in wire order. Attributes given as None are left out, as every client does.
+    content is None, bytes, text (a token or packed text on the wire) or a list of nodes. `repr()` shows tag, id, type
+    and sizes only; `binary_node.to_xml` shows everything.
+    """
+
+    def __new__(cls, tag: str, attrs: dict[str, str | Jid | None] | None = None, content: Content = None) -> Node: ...
+    @property
+    def tag(self) -> str: ...
+    @property
+    def attrs(self) -> dict[str, str | Jid]: ...
+    @property
+    def content(self) -> Content: ...
+    def child(self, tag: str) -> Node | None:
+        """The first child with this tag, or None (also when the content is not a list)."""
+    def children(self, tag: str | None = None) -> list[Node]:
+        """All children, or those with this tag; empty when the content is not a list."""
+    def __eq__(self, other: object, /) -> bool: ...
+
+def encode_node(node: Node) -> bytes:
+    """Encode a node, with the leading flag byte 0x00 (not compressed).
+
+    Text attributes are written as Baileys writes them (token, packed nibble or hex, JID with a known server, raw).
+    Raises:
+        ValueError: a value no wire form can carry (device above 255 in an AD JID, more than 65,535 children, ...).
+        TypeError: an attribute that is neither text nor Jid.
+    Source: Baileys WABinary/encode.ts; dictionary version 3.
+    """
+
+def decode_node(data: bytes, max_inflated: int = ...) -> Node:
+    """Decode one node from plaintext that begins with the flag byte.
+
+    Bit 1 (value 2) of the flag says the rest is zlib; inflating stops with an error at max_inflated bytes (default 64
+    MiB). Depth is bounded at 128 and declared sizes are checked against what is left.
+    Raises:
+        DecodeError: offset (of the inflated body, flag byte counted) where reading failed; also for left-over bytes.
+    """
+
+def inflate_node(data: bytes, max_inflated: int = ...) -> bytes:
+    """The same plaintext, uncompressed, with flag byte 0x00; unchanged if it was not compressed."""
+
+def deflate_node(data: bytes) -> bytes:
+    """An encoded node with flag byte 0x00, compressed with zlib, flag byte 0x02."""
+
+def token_tables() -> tuple[list[str], list[list[str]]]:
+    """The single-byte tokens (index 0 is empty) and the four double-byte dictionaries, version 3."""
+
+# --- Noise ----------------------------------------------------------------------------------------------------------
+
+@final
+class NoiseHandshake:
+    """Noise_XX_25519_AESGCM_SHA256 as WhatsApp runs it, either role, on the snow crate.
+
+    WhatsApp does not hash the empty payload of the first message, otherwise this is the Noise specification's XX.
+    Messages are snow's: e(32); e(32) s(48) payload(n+16); s(48) payload(n+16). At most 65,535 bytes each.
+    """
+
+    def __new__(
+        cls, *, initiator: bool, prologue: bytes, static_private: bytes, ephemeral_private: bytes
+    ) -> NoiseHandshake: ...
+    def write_message(self, payload: bytes = b"") -> bytes:
+        """The next message of ours. Raises LocalProtocolError if it is not our turn."""
+    def read_message(self, message: bytes) -> bytes:
+        """Take the peer's next message, return its payload. Raises HandshakeError(step) if it does not verify."""
+    @property
+    def remote_static(self) -> bytes | None: ...
+    @property
+    def handshake_hash(self) -> bytes: ...
+    @property
+    def is_finished(self) -> bool: ...
+    def into_transport(self) -> NoiseTransport:
+        """The transport keys. The handshake cannot be used afterwards. Raises LocalProtocolError if not finished."""
+
+@final
+class NoiseTransport:
+    """AES-256-GCM frames in both directions, each with its own 32-bit counter (4 last bytes of the IV), no AAD."""
+
+    @property
+    def sent(self) -> int: ...
+    @property
+    def received(self) -> int: ...
+    def encrypt(self, plaintext: bytes) -> bytes: ...
+    def decrypt(self, ciphertext: bytes) -> bytes:
+        """Raises RemoteProtocolError when the tag does not verify; the counter does not move then."""
+
+# --- curve and hashes -----------------------------------------------------------------------------------------------
+
+def x25519_public_key(private_key: bytes) -> bytes:
+    """32 bytes (not clamped on entry; clamped in use) to the 32-byte Montgomery public key."""
+
+def x25519(private_key: bytes, public_key: bytes) -> bytes:
+    """The 32-byte shared secret. Raises RemoteProtocolError for a low-order public key (all-zero result)."""
+
+def xeddsa_sign(private_key: bytes, message: bytes, entropy: bytes) -> bytes:
+    """64-byte XEdDSA signature by an X25519 key; entropy is 64 fresh random bytes."""
+
+def xeddsa_verify(public_key: bytes, message: bytes, signature: bytes) -> None:
+    """Raises InvalidSignature. public_key 32 bytes (no 05 prefix), signature 64 bytes."""
+
+def hkdf_sha256(key: bytes, length: int, info: bytes = b"", salt: bytes = b"") -> bytes:
+    """RFC 5869 extract and expand; an empty salt means 32 zero bytes. length at most 8160."""
+
+# --- Signal 1:1 -----------------------------------------------------------------------------------------------------
+
+@final
+class PreKeyBundle:
+    """What a device publishes so that others can open a session with it. All keys are 32 bytes, without 05."""
+
+    def __new__(
+        cls,
+        *,
+        registration_id: int,
+        identity_key: bytes,
+        signed_prekey_id: int,
+        signed_prekey: bytes,
+        signed_prekey_signature: bytes,
+        prekey_id: int | None = None,
+        prekey: bytes | None = None,
+    ) -> PreKeyBundle: ...
+    @property
+    def registration_id(self) -> int: ...
+    @property
+    def identity_key(self) -> bytes: ...
+    @property
+    def prekey_id(self) -> int | None: ...
+    @property
+    def signed_prekey_id(self) -> int: ...
+
+@final
+class PreKeyMessage:
+    """The outside of a pkmsg, parsed without any key. Keys are 32 bytes, without 05."""
+
+    @staticmethod
+    def parse(message: bytes) -> PreKeyMessage:
+        """Raises DecodeError."""
+    @property
+    def registration_id(self) -> int: ...
+    @property
+    def prekey_id(self) -> int | None: ...
+    @property
+    def signed_prekey_id(self) -> int: ...
+    @property
+    def base_key(self) -> bytes: ...
+    @property
+    def identity_key(self) -> bytes: ...
+
+class ChainInfo(TypedDict):
+    ratchet_key: str
+    """First 8 hex characters of SHA-256 of the public ratchet key."""
+    counter: int
+    skipped: int
+
+class SessionInfo(TypedDict):
+    version: int
+    remote_registration_id: int
+    local_registration_id: int
+    base_key: str
+    """First 8 hex characters of SHA-256 of the base key."""
+    remote_identity: str
+    previous_counter: int
+    sending: ChainInfo | None
+    receiving: list[ChainInfo]
+    pending_prekey: bool
+    """No answer yet: messages still go out as pkmsg."""
+
+def session_initiate(
+    record: bytes,
+    bundle: PreKeyBundle,
+    *,
+    identity_private: bytes,
+    identity_public: bytes,
+    registration_id: int,
+    entropy: bytes,
+) -> bytes:
+    """X3DH as the opening side: a new record whose current session is fresh; the old current one is archived.
+
+    Args:
+        record: the stored record, b"" if there is none.
+        entropy: 64 bytes: base key and first ratchet key.
+    Raises:
+        InvalidSignature: the signed prekey is not signed by the identity key.
+        StorageError: the record does not parse.
+    Source: Signal X3DH and Double Ratchet specifications; libsignal RecordStructure for the layout.
+    """
+
+def session_encrypt(record: bytes, plaintext: bytes) -> tuple[bytes, str, bytes]:
+    """One ratchet step: (new record, "pkmsg" or "msg", message). Raises DecryptError(no_session) without a session."""
+
+def session_decrypt(record: bytes, message: bytes, *, entropy: bytes) -> tuple[bytes, bytes]:
+    """Decrypt a msg: (new record, plaintext). entropy: 32 bytes, used if the ratchet turns.
+
+    The current session is tried first, then archived ones, most recent first; trial decryption never changes a session
+    that does not verify. Raises DecryptError with reason duplicate, bad_mac, no_session, future_message (jump over
+    2,000 (25,000 in libsignal; see source)), invalid_message; DecodeError if it does not parse.
+    """
+
+def session_decrypt_prekey(
+    record: bytes,
+    message: bytes,
+    *,
+    identity_private: bytes,
+    identity_public: bytes,
+    registration_id: int,
+    signed_prekey_private: bytes | None,
+    prekey_private: bytes | None,
+    entropy: bytes,
+) -> tuple[bytes, bytes, bool]:
+    """Decrypt a pkmsg: (new record, plaintext, opened).
+
+    opened is True when a new session was made (the one-time prekey is spent then), False when the record already had the
+    session of this base key; in that case neither prekey is needed. entropy: 32 bytes.
+    Raises:
+        DecryptError: invalid_key_id if a needed prekey is None, otherwise as session_decrypt.
+    """
+
+def session_is_open(record: bytes) -> bool:
+    """True if the record holds a current session, usable for encryption."""
+
+def session_base_key(record: bytes) -> tuple[bytes, int] | None:
+    """The current session's base key (32 bytes, Alice's) and remote registration id, or None."""
+
+def session_archive(record: bytes) -> bytes:
+    """The record with its current session moved to the archive."""
+
+def session_describe(record: bytes) -> list[SessionInfo]:
+    """All sessions, current first; counters and fingerprints, never a secret."""

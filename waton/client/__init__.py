@@ -1,0 +1,1 @@
+"""The driver: the protocol core given a wire, a disk, a clock and dice. All asyncio of the client lives here."""

@@ -1,0 +1,143 @@
+"""What waton asks of the world: clock, dice, wire and disk, as protocols.
+
+The core never touches the world; the drivers (client, lab) get these handed in by `waton.api`. One file per port in
+`waton.infra` implements it. Tests hand in their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def now(self) -> float:
+        """Unix time in seconds."""
+        ...
+
+
+class Entropy(Protocol):
+    """Where randomness comes from."""
+
+    def take(self, count: int) -> bytes:
+        """count fresh random bytes, fit for keys."""
+        ...
+
+
+class Transport(Protocol):
+    """A message-preserving duplex wire: one binary WebSocket, or its two ends in memory."""
+
+    async def send(self, data: bytes) -> None:
+        """Write one binary message. Raises Disconnected."""
+        ...
+
+    async def receive(self) -> bytes:
+        """The next binary message. Raises Disconnected when the wire is closed."""
+        ...
+
+    async def close(self) -> None:
+        """Close; never raises, may be called twice."""
+        ...
+
+
+class Connector(Protocol):
+    """Opens a wire to a URL."""
+
+    async def __call__(self, url: str) -> Transport:
+        """Raises Disconnected when the server cannot be reached."""
+        ...
+
+
+class RecordKind(StrEnum):
+    """The kinds of records an account holds. Each record is bytes under (kind, key)."""
+
+    CREDENTIALS = "credentials"
+    """key: "self". Our keys and who we are."""
+    SESSION = "session"
+    """key: signal address. libsignal's RecordStructure."""
+    IDENTITY = "identity"
+    """key: signal address. 32-byte identity key, trusted on first use."""
+    PREKEY = "prekey"
+    """key: decimal id. 32-byte private key of a one-time prekey."""
+    SIGNED_PREKEY = "signed_prekey"
+    """key: decimal id. 32-byte private key."""
+    LID_MAPPING = "lid_mapping"
+    """key: PN user or LID user with @server; value: the other one, text."""
+    DEVICE_LIST = "device_list"
+    """key: bare JID; value: JSON list of device numbers."""
+    APP_STATE_KEY = "app_state_key"
+    """key: hex key id; value: AppStateSyncKeyData protobuf."""
+    HISTORY_CHUNK = "history_chunk"
+    """key: message id; value: HistorySyncNotification protobuf, as it came."""
+    SENT_MESSAGE = "sent_message"
+    """key: message id; value: Message protobuf and its destination."""
+    SETTING = "setting"
+    """key: a name; value: text or JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event that was committed and not yet handled."""
+
+    id: int
+    type: str
+    payload: bytes
+    """JSON, utf-8."""
+    transition: int
+    """The unit of work that committed it."""
+
+
+class UnitOfWork(Protocol):
+    """One atomic step: reads see the committed state and this unit's own writes; writes land together or not at all."""
+
+    @property
+    def number(self) -> int:
+        """The transition number this unit commits under; grows with every unit."""
+        ...
+
+    async def load(self, kind: RecordKind, key: str) -> bytes | None: ...
+
+    async def load_many(self, kind: RecordKind, keys: Iterable[str]) -> dict[str, bytes]:
+        """Those of the keys that exist."""
+        ...
+
+    async def keys(self, kind: RecordKind) -> list[str]:
+        """All keys of a kind, sorted."""
+        ...
+
+    def save(self, kind: RecordKind, key: str, value: bytes | None) -> None:
+        """Write at commit; None deletes."""
+        ...
+
+    def emit(self, type: str, payload: bytes) -> None:
+        """Store an event in the outbox at commit."""
+        ...
+
+    def transition(self, machine: str, before: str, after: str, detail: Mapping[str, str | int] | None = None) -> None:
+        """Name what this unit does: machine `before` -> `after`. Detail holds no secrets."""
+        ...
+
+
+class Store(Protocol):
+    """The durable state of one account."""
+
+    def unit(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Open a unit of work: committed when the block ends, dropped when it raises."""
+        ...
+
+    async def load(self, kind: RecordKind, key: str) -> bytes | None: ...
+
+    async def keys(self, kind: RecordKind) -> list[str]: ...
+
+    async def pending_events(self) -> list[StoredEvent]:
+        """Committed and not handled, oldest first."""
+        ...
+
+    async def mark_handled(self, ids: Iterable[int]) -> None: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,97 @@
+"""usync: one question about many users, by several protocols at once (devices, lid, contact, status ...).
+
+Source: Baileys WAUSync/*, whatsmeow user.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from waton.jid import Jid
+from waton.protocol.binary_node import Node, content_bytes, get_jid, get_text, require_child, require_int, require_jid
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEntry:
+    """One device in a user's list."""
+
+    id: int
+    key_index: int | None = None
+    is_hosted: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """A companion without a key index is not vouched for and must not be sent to."""
+        return self.id == 0 or self.key_index is not None
+
+
+@dataclass(frozen=True, slots=True)
+class UserResult:
+    """What a usync answer says about one user."""
+
+    jid: Jid
+    devices: tuple[DeviceEntry, ...] = ()
+    key_index_list: bytes = b""
+    """ADVSignedKeyIndexList protobuf."""
+    lid: Jid | None = None
+    is_registered: bool | None = None
+    """Answer of the contact protocol; None when not asked."""
+
+    def device_jids(self) -> list[Jid]:
+        """Addresses of the devices that count."""
+        return [self.jid.with_device(entry.id) for entry in self.devices if entry.counts]
+
+
+def devices_query(sid: str, jids: Sequence[Jid], *, with_lid: bool = True) -> Node:
+    """The <usync> child of a question for devices (and LIDs), as asked before sending a message."""
+    protocols = [Node("devices", {"version": "2"})]
+    if with_lid:
+        protocols.append(Node("lid"))
+    users = [Node("user", {"jid": jid.bare}) for jid in jids]
+    return _usync(sid, "message", protocols, users)
+
+
+def contact_query(sid: str, phones: Sequence[str]) -> Node:
+    """The <usync> child of "is this number on WhatsApp": phones are digits, with or without +."""
+    users = [Node("user", None, [Node("contact", None, f"+{phone.lstrip('+')}".encode())]) for phone in phones]
+    return _usync(sid, "interactive", [Node("contact"), Node("lid")], users)
+
+
+def _usync(sid: str, context: str, protocols: list[Node], users: list[Node]) -> Node:
+    attrs: dict[str, str | Jid | None] = {
+        "context": context, "mode": "query", "sid": sid, "last": "true", "index": "0",
+    }
+    return Node("usync", attrs, [Node("query", None, protocols), Node("list", None, users)])
+
+
+def parse_result(answer: Node) -> list[UserResult]:
+    """The users of a usync answer (the iq). Raises StanzaError."""
+    listed = require_child(require_child(answer, "usync"), "list")
+    return [_parse_user(user) for user in listed.children("user")]
+
+
+def _parse_user(user: Node) -> UserResult:
+    devices = user.child("devices")
+    lid = user.child("lid")
+    contact = user.child("contact")
+    entries: tuple[DeviceEntry, ...] = ()
+    key_index_list = b""
+    if devices is not None:
+        listed = devices.child("device-list")
+        entries = () if listed is None else tuple(_parse_device(entry) for entry in listed.children("device"))
+        signed = devices.child("key-index-list")
+        if signed is not None and signed.content is not None:
+            key_index_list = content_bytes(signed)
+    return UserResult(
+        jid=require_jid(user, "jid"),
+        devices=entries,
+        key_index_list=key_index_list,
+        lid=None if lid is None else get_jid(lid, "val"),
+        is_registered=None if contact is None else get_text(contact, "type") == "in",
+    )
+
+
+def _parse_device(node: Node) -> DeviceEntry:
+    index = require_int(node, "key-index") if "key-index" in node.attrs else None
+    return DeviceEntry(require_int(node, "id"), index, get_text(node, "is_hosted") == "true")
