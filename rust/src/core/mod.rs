@@ -1,0 +1,8 @@
+//! What needs no Python: pure functions and values, tested by `cargo test --no-default-features`.
+
+pub mod codec;
+pub mod curve;
+pub mod hash;
+pub mod noise;
+pub mod tokens;
+pub mod xeddsa;

@@ -1,0 +1,296 @@
+//! `Node`, the Python value of a stanza, and the codec's two functions over it.
+
+use crate::core::codec::{self, Atom, Build, Content, Fault, InflateFault, JidParts, Text, Unwritable, Writer};
+use crate::error::Error;
+use crate::jid::Jid;
+use crate::{core::tokens, text};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
+
+const MAX_INFLATED: usize = 64 << 20;
+
+// Not tracked by the garbage collector, for speed: a node can only be part of a cycle when somebody puts it into its own
+// content list by hand.
+#[pyclass(frozen, module = "waton._core")]
+pub struct Node {
+    tag: Py<PyString>,
+    attrs: Py<PyDict>,
+    content: Py<PyAny>,
+}
+
+#[pymethods]
+impl Node {
+    #[new]
+    #[pyo3(signature = (tag, attrs = None, content = None))]
+    fn new(
+        py: Python<'_>, tag: Bound<'_, PyString>, attrs: Option<&Bound<'_, PyDict>>, content: Option<Bound<'_, PyAny>>,
+    ) -> Result<Self, Error> {
+        let kept = PyDict::new(py);
+        for (name, value) in attrs.into_iter().flatten() {
+            if value.is_none() {
+                continue;
+            }
+            if !name.is_instance_of::<PyString>() {
+                return Err(Error::Type("an attribute's name must be str"));
+            }
+            if !value.is_instance_of::<PyString>() && !value.is_instance_of::<Jid>() {
+                return Err(Error::Type("an attribute must be str, Jid or None"));
+            }
+            kept.set_item(name, value)?;
+        }
+        let content = match content {
+            Some(content) => checked_content(content)?,
+            None => py.None(),
+        };
+        Ok(Self { tag: tag.unbind(), attrs: kept.unbind(), content })
+    }
+
+    #[getter]
+    fn tag(&self, py: Python<'_>) -> Py<PyString> {
+        self.tag.clone_ref(py)
+    }
+
+    #[getter]
+    fn attrs(&self, py: Python<'_>) -> Py<PyDict> {
+        self.attrs.clone_ref(py)
+    }
+
+    #[getter]
+    fn content(&self, py: Python<'_>) -> Py<PyAny> {
+        self.content.clone_ref(py)
+    }
+
+    fn child(&self, py: Python<'_>, tag: &str) -> PyResult<Option<Py<Self>>> {
+        let Ok(list) = self.content.bind(py).cast::<PyList>() else {
+            return Ok(None);
+        };
+        for item in list {
+            let node = item.cast::<Self>()?;
+            if node.get().tag.bind(py).to_str()? == tag {
+                return Ok(Some(node.clone().unbind()));
+            }
+        }
+        Ok(None)
+    }
+
+    #[pyo3(signature = (tag = None))]
+    fn children(&self, py: Python<'_>, tag: Option<&str>) -> PyResult<Vec<Py<Self>>> {
+        let mut found = Vec::new();
+        if let Ok(list) = self.content.bind(py).cast::<PyList>() {
+            for item in list {
+                let node = item.cast::<Self>()?;
+                if tag.is_none() || tag == Some(node.get().tag.bind(py).to_str()?) {
+                    found.push(node.clone().unbind());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let Ok(other) = other.cast::<Self>() else {
+            return Ok(py.NotImplemented());
+        };
+        let other = other.get();
+        let same = self.tag.bind(py).as_any().eq(other.tag.bind(py))?
+            && self.attrs.bind(py).as_any().eq(other.attrs.bind(py))?
+            && self.content.bind(py).eq(other.content.bind(py))?;
+        Ok(pyo3::types::PyBool::new(py, same).to_owned().into_any().unbind())
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let mut shown = format!("<Node {}", self.tag.bind(py).to_str()?);
+        for name in ["id", "type", "xmlns"] {
+            if let Some(value) = self.attrs.bind(py).get_item(name)?
+                && let Ok(value) = value.cast::<PyString>()
+            {
+                shown.push_str(&format!(" {name}={}", value.to_str()?));
+            }
+        }
+        let content = self.content.bind(py);
+        if let Ok(list) = content.cast::<PyList>() {
+            shown.push_str(&format!(" {} children", list.len()));
+        } else if let Ok(bytes) = content.cast::<PyBytes>() {
+            shown.push_str(&format!(" {} bytes", bytes.as_bytes().len()));
+        } else if let Ok(text) = content.cast::<PyString>() {
+            shown.push_str(&format!(" {} characters", text.len()?));
+        }
+        shown.push('>');
+        Ok(shown)
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
+        let py = slf.py();
+        let this = slf.get();
+        let arguments = (this.tag.bind(py), this.attrs.bind(py), this.content.bind(py)).into_pyobject(py)?;
+        Ok((slf.get_type(), arguments))
+    }
+}
+
+fn checked_content(content: Bound<'_, PyAny>) -> Result<Py<PyAny>, Error> {
+    if content.is_none() || content.is_instance_of::<PyBytes>() || content.is_instance_of::<PyString>() {
+        return Ok(content.unbind());
+    }
+    if let Ok(list) = content.cast::<PyList>() {
+        if list.iter().all(|item| item.is_instance_of::<Node>()) {
+            return Ok(content.unbind());
+        }
+        return Err(Error::Type("a content list must hold nodes"));
+    }
+    Err(Error::Type("content must be None, bytes, str or a list of nodes"))
+}
+
+/// Makes Python nodes while the reader reads.
+struct PyBuild<'py> {
+    py: Python<'py>,
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Decode(fault.0, "node")
+    }
+}
+
+impl From<Unwritable> for Error {
+    fn from(reason: Unwritable) -> Self {
+        Self::Value(reason.text().to_owned())
+    }
+}
+
+impl<'py> PyBuild<'py> {
+    #[inline]
+    fn value(&self, value: &Text<'_>) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.py;
+        Ok(match value {
+            Text::Empty => text::empty(py).into_bound(py).into_any(),
+            Text::Atom(atom) => text::atom(py, atom).into_bound(py).into_any(),
+            Text::Jid(jid) => Bound::new(py, Jid::from_wire(py, jid))?.into_any(),
+        })
+    }
+}
+
+impl<'py> Build for PyBuild<'py> {
+    type Attrs = Bound<'py, PyDict>;
+    type Node = Bound<'py, Node>;
+    type Error = Error;
+
+    #[inline]
+    fn attrs(&mut self) -> Result<Self::Attrs, Error> {
+        Ok(PyDict::new(self.py))
+    }
+
+    #[inline]
+    fn attr(&mut self, attrs: &mut Self::Attrs, name: Atom<'_>, value: Text<'_>) -> Result<(), Error> {
+        attrs.set_item(text::atom(self.py, &name).bind(self.py), self.value(&value)?)?;
+        Ok(())
+    }
+
+    #[inline]
+    fn node(&mut self, tag: Atom<'_>, attrs: Self::Attrs, content: Content<'_, Self::Node>) -> Result<Self::Node, Error> {
+        let py = self.py;
+        let content = match content {
+            Content::None => py.None(),
+            Content::Bytes(bytes) => PyBytes::new(py, bytes).into_any().unbind(),
+            Content::Text(Text::Jid(jid)) => {
+                Bound::new(py, Jid::from_wire(py, &jid))?.into_any().str()?.into_any().unbind()
+            }
+            Content::Text(text) => self.value(&text)?.unbind(),
+            Content::Nodes(nodes) => PyList::new(py, nodes)?.into_any().unbind(),
+        };
+        Ok(Bound::new(py, Node { tag: text::atom(py, &tag), attrs: attrs.unbind(), content })?)
+    }
+}
+
+fn write_text(writer: &mut Writer, text: &Bound<'_, PyString>) -> Result<(), Error> {
+    Ok(writer.text(text.to_str()?)?)
+}
+
+fn write_node(writer: &mut Writer, node: &Node, py: Python<'_>, depth: usize) -> Result<(), Error> {
+    if depth >= codec::MAX_DEPTH {
+        return Err(Error::Value("nodes nested deeper than 128".to_owned()));
+    }
+    let tag = node.tag.bind(py);
+    if tag.is_empty()? {
+        return Err(Unwritable::NoTag.into());
+    }
+    let attrs = node.attrs.bind(py);
+    let content = node.content.bind(py);
+    writer.list(2 * attrs.len() + 1 + usize::from(!content.is_none()))?;
+    write_text(writer, tag)?;
+    for (name, value) in attrs {
+        let name = name.cast::<PyString>().map_err(|_| Error::Type("an attribute's name must be str"))?;
+        write_text(writer, name)?;
+        if let Ok(text) = value.cast::<PyString>() {
+            write_text(writer, text)?;
+        } else if let Ok(jid) = value.cast::<Jid>() {
+            let parts: JidParts<'_> = jid.get().parts(py)?;
+            writer.jid(&parts)?;
+        } else {
+            return Err(Error::Type("an attribute must be str or Jid"));
+        }
+    }
+    if content.is_none() {
+        return Ok(());
+    }
+    if let Ok(bytes) = content.cast::<PyBytes>() {
+        writer.binary(bytes.as_bytes())?;
+    } else if let Ok(list) = content.cast::<PyList>() {
+        writer.list(list.len())?;
+        for item in list {
+            let child = item.cast::<Node>().map_err(|_| Error::Type("a content list must hold nodes"))?;
+            write_node(writer, child.get(), py, depth + 1)?;
+        }
+    } else if let Ok(text) = content.cast::<PyString>() {
+        write_text(writer, text)?;
+    }
+    Ok(())
+}
+
+#[pyfunction]
+fn encode_node<'py>(py: Python<'py>, node: &Bound<'py, Node>) -> Result<Bound<'py, PyBytes>, Error> {
+    let mut writer = Writer::new(256);
+    write_node(&mut writer, node.get(), py, 0)?;
+    Ok(PyBytes::new(py, &writer.out))
+}
+
+fn inflated(data: &[u8], max: usize) -> Result<std::borrow::Cow<'_, [u8]>, Error> {
+    codec::inflate(data, max).map_err(|fault| match fault {
+        InflateFault::Damaged => Error::Decode(data.len().min(1), "compressed node"),
+        InflateFault::TooLong => Error::Decode(data.len(), "compressed node, longer than allowed"),
+    })
+}
+
+#[pyfunction]
+#[pyo3(signature = (data, max_inflated = MAX_INFLATED))]
+fn decode_node<'py>(py: Python<'py>, data: &[u8], max_inflated: usize) -> PyResult<Bound<'py, Node>> {
+    let body = inflated(data, max_inflated).map_err(|error| error.raise(py, data))?;
+    codec::read_node(&body, &mut PyBuild { py }).map_err(|error| error.raise(py, &body))
+}
+
+#[pyfunction]
+#[pyo3(signature = (data, max_inflated = MAX_INFLATED))]
+fn inflate_node<'py>(py: Python<'py>, data: &[u8], max_inflated: usize) -> PyResult<Bound<'py, PyBytes>> {
+    let body = inflated(data, max_inflated).map_err(|error| error.raise(py, data))?;
+    Ok(PyBytes::new(py, &body))
+}
+
+#[pyfunction]
+fn deflate_node<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &codec::deflate(data))
+}
+
+#[pyfunction]
+fn token_tables() -> (Vec<&'static str>, Vec<Vec<&'static str>>) {
+    let (single, double) = tokens::all().split_at(tokens::SINGLE);
+    (single.to_vec(), double.chunks(tokens::DICTIONARY).map(<[&str]>::to_vec).collect())
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Jid>()?;
+    module.add_class::<Node>()?;
+    module.add_function(wrap_pyfunction!(encode_node, module)?)?;
+    module.add_function(wrap_pyfunction!(decode_node, module)?)?;
+    module.add_function(wrap_pyfunction!(inflate_node, module)?)?;
+    module.add_function(wrap_pyfunction!(deflate_node, module)?)?;
+    module.add_function(wrap_pyfunction!(token_tables, module)?)
+}

@@ -1,0 +1,48 @@
+//! Python strings that are needed again and again: tokens and servers, made once.
+
+use crate::core::codec::{Atom, SERVERS};
+use crate::core::tokens;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyString;
+
+struct Strings {
+    tokens: Vec<Py<PyString>>,
+    servers: Vec<Py<PyString>>,
+    empty: Py<PyString>,
+}
+
+static STRINGS: PyOnceLock<Strings> = PyOnceLock::new();
+
+fn strings(py: Python<'_>) -> &Strings {
+    STRINGS.get_or_init(py, || {
+        let make = |text: &&str| PyString::intern(py, text).unbind();
+        Strings {
+            tokens: tokens::all().iter().map(make).collect(),
+            servers: SERVERS.iter().map(make).collect(),
+            empty: PyString::intern(py, "").unbind(),
+        }
+    })
+}
+
+/// The Python string of a piece of wire text.
+#[inline]
+pub fn atom(py: Python<'_>, atom: &Atom<'_>) -> Py<PyString> {
+    if let Atom::Token(number) = atom
+        && let Some(token) = strings(py).tokens.get(usize::from(*number))
+    {
+        return token.clone_ref(py);
+    }
+    atom.with(|text| PyString::new(py, text).unbind())
+}
+
+/// The name of a known server.
+pub fn server(py: Python<'_>, number: u8) -> Py<PyString> {
+    let strings = strings(py);
+    strings.servers.get(usize::from(number)).unwrap_or(&strings.empty).clone_ref(py)
+}
+
+/// The empty string.
+pub fn empty(py: Python<'_>) -> Py<PyString> {
+    strings(py).empty.clone_ref(py)
+}
