@@ -114,8 +114,8 @@ class UnitOfWork(Protocol):
         """Write at commit; None deletes."""
         ...
 
-    def emit(self, type: str, payload: bytes) -> None:
-        """Store an event in the outbox at commit."""
+    def emit(self, type: str, payload: bytes) -> int:
+        """Store an event in the outbox at commit; returns its id there, reserved now."""
         ...
 
     def transition(self, machine: str, before: str, after: str, detail: Mapping[str, str | int] | None = None) -> None:

@@ -1,0 +1,225 @@
+// The other side of the benchmarks: Baileys' own functions, timed the way __main__.py times ours.
+// Reads one JSON line {"name", "seconds"}, answers {"name", "ns"}: nanoseconds for one operation.
+import { readFileSync } from 'node:fs'
+import { createCipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { createRequire } from 'node:module'
+import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
+
+const [, , peers, workloads] = process.argv
+const require = createRequire(`${peers}/package.json`)
+const load = name => import(pathToFileURL(require.resolve(name)).href)
+const { encodeBinaryNode } = await load('baileys/lib/WABinary/encode.js')
+const { decodeDecompressedBinaryNode } = await load('baileys/lib/WABinary/decode.js')
+const constants = await load('baileys/lib/WABinary/constants.js')
+const { makeNoiseHandler } = await load('baileys/lib/Utils/noise-handler.js')
+const { makeLibSignalRepository } = await load('baileys/lib/Signal/libsignal.js')
+const { addTransactionCapability } = await load('baileys/lib/Utils/auth-utils.js')
+const { initAuthCreds } = await load('baileys/lib/Utils/auth-utils.js')
+const { Curve } = await load('baileys/lib/Utils/crypto.js')
+const libsignal = (await load('libsignal')).default
+
+const silent = { level: 'silent', child: () => silent, trace() {}, debug() {}, info() {}, warn() {}, error() {} }
+const prefixed = key => Buffer.concat([Buffer.from([5]), Buffer.from(key)])
+
+function memoryKeys() {
+  const records = new Map()
+  return {
+    get: async (type, ids) => Object.fromEntries(
+      ids.map(id => [id, records.get(`${type}.${id}`)]).filter(([, value]) => value != null)
+    ),
+    set: async data => {
+      for (const type in data) {
+        for (const id in data[type]) records.set(`${type}.${id}`, data[type][id])
+      }
+    }
+  }
+}
+
+function party() {
+  const creds = initAuthCreds()
+  const keys = addTransactionCapability(memoryKeys(), silent, { maxCommitRetries: 1, delayBetweenTriesMs: 1 })
+  return { creds, keys, repository: makeLibSignalRepository({ creds, keys }, silent, async () => []) }
+}
+
+async function bundleOf(party, id) {
+  const pair = Curve.generateKeyPair()
+  await party.keys.set({ 'pre-key': { [id]: pair } })
+  const { creds } = party
+  return {
+    registrationId: creds.registrationId,
+    identityKey: prefixed(creds.signedIdentityKey.public),
+    signedPreKey: {
+      keyId: creds.signedPreKey.keyId,
+      publicKey: prefixed(creds.signedPreKey.keyPair.public),
+      signature: creds.signedPreKey.signature
+    },
+    preKey: { keyId: id, publicKey: prefixed(pair.public) }
+  }
+}
+
+// libsignal-node alone, with the smallest storage that it accepts: what "raw" means in the table.
+class RawStorage {
+  constructor(creds) { this.creds = creds; this.sessions = new Map(); this.prekeys = new Map() }
+  async loadSession(id) { return this.sessions.get(id) }
+  async storeSession(id, record) { this.sessions.set(id, record) }
+  isTrustedIdentity() { return true }
+  async loadPreKey(id) { return this.prekeys.get(String(id)) }
+  async removePreKey() {}
+  loadSignedPreKey() {
+    const pair = this.creds.signedPreKey.keyPair
+    return { privKey: Buffer.from(pair.private), pubKey: prefixed(pair.public) }
+  }
+  getOurRegistrationId() { return this.creds.registrationId }
+  getOurIdentity() {
+    const pair = this.creds.signedIdentityKey
+    return { privKey: Buffer.from(pair.private), pubKey: prefixed(pair.public) }
+  }
+}
+
+async function rawPair() {
+  const [alice, bob] = [new RawStorage(initAuthCreds()), new RawStorage(initAuthCreds())]
+  const once = Curve.generateKeyPair()
+  bob.prekeys.set('1', { privKey: Buffer.from(once.private), pubKey: prefixed(once.public) })
+  const toBob = new libsignal.ProtocolAddress('bob', 0)
+  const toAlice = new libsignal.ProtocolAddress('alice', 0)
+  const bundle = {
+    registrationId: bob.creds.registrationId,
+    identityKey: prefixed(bob.creds.signedIdentityKey.public),
+    signedPreKey: {
+      keyId: bob.creds.signedPreKey.keyId,
+      publicKey: prefixed(bob.creds.signedPreKey.keyPair.public),
+      signature: bob.creds.signedPreKey.signature
+    },
+    preKey: { keyId: 1, publicKey: prefixed(once.public) }
+  }
+  await new libsignal.SessionBuilder(alice, toBob).initOutgoing(bundle)
+  const [a, b] = [new libsignal.SessionCipher(alice, toBob), new libsignal.SessionCipher(bob, toAlice)]
+  const first = await a.encrypt(TEXT)
+  await b.decryptPreKeyWhisperMessage(first.body instanceof Buffer ? first.body : Buffer.from(first.body, 'binary'), 'binary')
+  const back = await b.encrypt(TEXT)
+  await a.decryptWhisperMessage(Buffer.from(back.body, 'binary'), 'binary')
+  return { alice, bob, a, b, bundle }
+}
+
+const TEXT = Buffer.alloc(160, 7)
+const FRAME = Buffer.alloc(500, 7)
+
+function noise() {
+  const handler = makeNoiseHandler({
+    keyPair: Curve.generateKeyPair(), NOISE_HEADER: Buffer.from([87, 65, 6, 3]), logger: silent
+  })
+  return handler.finishInit().then(() => handler)
+}
+
+// Frames that a fresh handler's read key opens, as the server would have sent them.
+function sealedFrames(count) {
+  const salt = Buffer.from('Noise_XX_25519_AESGCM_SHA256\0\0\0\0')
+  const key = Buffer.from(hkdfSync('sha256', Buffer.alloc(0), salt, Buffer.alloc(0), 64)).subarray(32)
+  return Array.from({ length: count }, (_, counter) => {
+    const iv = Buffer.alloc(12)
+    iv.writeUInt32BE(counter, 8)
+    const cipher = createCipheriv('aes-256-gcm', key, iv)
+    return Buffer.concat([cipher.update(FRAME), cipher.final(), cipher.getAuthTag()])
+  })
+}
+
+const nowNs = () => Number(process.hrtime.bigint())
+
+// Repeats an operation for about `seconds`, in batches, and returns the median batch's time for one operation.
+async function timed(seconds, batch, work) {
+  const samples = []
+  const end = nowNs() + seconds * 1e9
+  do samples.push(await work(batch) / batch)
+  while (nowNs() < end || samples.length < 5)
+  samples.sort((x, y) => x - y)
+  return samples[samples.length >> 1]
+}
+
+const clocked = async work => { const start = nowNs(); await work(); return nowNs() - start }
+
+const benches = {}
+for (const [name, batch] of [['ack', 2000], ['receipt', 2000], ['group_msg_60', 50], ['group_meta_1000', 3], ['usync_2000', 1]]) {
+  const bytes = readFileSync(`${workloads}/${name}.bin`)
+  const body = bytes.subarray(1)
+  const node = decodeDecompressedBinaryNode(body, constants)
+  benches[`decode ${name}`] = seconds => timed(seconds, batch, n => clocked(() => {
+    for (let i = 0; i < n; i++) decodeDecompressedBinaryNode(body, constants)
+  }))
+  benches[`encode ${name}`] = seconds => timed(seconds, batch, n => clocked(() => {
+    for (let i = 0; i < n; i++) encodeBinaryNode(node)
+  }))
+}
+
+benches['signal encrypt'] = async seconds => {
+  const { a } = await rawPair()
+  return timed(seconds, 200, n => clocked(async () => { for (let i = 0; i < n; i++) await a.encrypt(TEXT) }))
+}
+benches['signal decrypt'] = async seconds => {
+  const { a, b } = await rawPair()
+  return timed(seconds, 200, async n => {
+    const sealed = []
+    for (let i = 0; i < n; i++) sealed.push(Buffer.from((await a.encrypt(TEXT)).body, 'binary'))
+    return clocked(async () => { for (const message of sealed) await b.decryptWhisperMessage(message, 'binary') })
+  })
+}
+benches['x3dh initiate'] = async seconds => {
+  const { alice, bundle } = await rawPair()
+  let number = 0
+  return timed(seconds, 5, n => clocked(async () => {
+    for (let i = 0; i < n; i++) {
+      const address = new libsignal.ProtocolAddress(`peer${number++}`, 0)
+      await new libsignal.SessionBuilder(alice, address).initOutgoing(bundle)
+    }
+  }))
+}
+benches['x3dh accept'] = async seconds => {
+  const { alice, bob, bundle } = await rawPair()
+  let number = 0
+  return timed(seconds, 5, async n => {
+    const sealed = []
+    for (let i = 0; i < n; i++) {
+      const address = new libsignal.ProtocolAddress(`bob${number++}`, 0)
+      await new libsignal.SessionBuilder(alice, address).initOutgoing(bundle)
+      const message = await new libsignal.SessionCipher(alice, address).encrypt(TEXT)
+      sealed.push(Buffer.from(message.body, 'binary'))
+    }
+    return clocked(async () => {
+      for (const message of sealed) {
+        const address = new libsignal.ProtocolAddress(`alice${number++}`, 0)
+        await new libsignal.SessionCipher(bob, address).decryptPreKeyWhisperMessage(message, 'binary')
+      }
+    })
+  })
+}
+benches['repository encrypt'] = async seconds => {
+  const [alice, bob] = [party(), party()]
+  const jid = '15550001111@s.whatsapp.net'
+  await alice.repository.injectE2ESession({ jid, session: await bundleOf(bob, 1) })
+  return timed(seconds, 100, n => clocked(async () => {
+    for (let i = 0; i < n; i++) await alice.repository.encryptMessage({ jid, data: TEXT })
+  }))
+}
+benches['noise encrypt'] = async seconds => {
+  const handler = await noise()
+  return timed(seconds, 2000, n => clocked(() => { for (let i = 0; i < n; i++) handler.encodeFrame(FRAME) }))
+}
+benches['noise decrypt'] = async seconds => timed(seconds, 2000, async n => {
+  const handler = await noise()
+  const sealed = sealedFrames(n)
+  return clocked(() => { for (const frame of sealed) handler.decrypt(frame) })
+})
+
+console.log = () => {}
+console.info = () => {}
+console.warn = () => {}
+for await (const line of createInterface({ input: process.stdin })) {
+  const { name, seconds } = JSON.parse(line)
+  let answer
+  try {
+    answer = { name, ns: await benches[name](seconds) }
+  } catch (error) {
+    answer = { name, error: String(error?.stack ?? error) }
+  }
+  process.stdout.write(JSON.stringify(answer) + '\n')
+}

@@ -1,0 +1,654 @@
+"""The one file that wires rooms together: what people call.
+
+    async with waton.connect("lab") as session: ...      a client, on a thread and event loop of its own
+    lab = waton.lab()                                    a server with phones, on another thread
+
+Everything on `Session` and `LabHandle` may be called from any thread and any event loop. Coroutine methods hop to the own
+loop and are awaited where you are; the `.sync` twins block, and need no nested event loop for it.
+
+Where things live: `$WATON_HOME` (default `~/.waton`), `accounts/<name>/{account.db,journal.db}` and `labs/<name>/`.
+All of it is private (0700, 0600): it holds keys and messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import pandas as pd
+
+from waton.capture.analysis import Analysis
+from waton.capture.journal import Journal
+from waton.capture.recorder import Recorder
+from waton.client.client import PRODUCTION_URL, Client, ClientConfig
+from waton.client.events import ConnectionStatus, ConnectionUpdate, Event, MessagesUpsert
+from waton.client.messages import SendResult
+from waton.errors import Disconnected, LabError, LocalProtocolError
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
+from waton.infra.loop_thread import LoopThread
+from waton.infra.storage_sqlite import SqliteStore
+from waton.infra.websocket import WebSocketConnector
+from waton.jid import Jid
+from waton.lab.phone import Phone
+from waton.lab.server import Lab
+from waton.protocol.binary_node import Node
+from waton.protocol.noise import PRODUCTION_ROOT
+from waton.protocol.trace import Trace, Tracer
+
+T = TypeVar("T")
+_INBOX = 500
+"""How many received and sent messages a session keeps in memory for `recent_messages`."""
+
+
+def home() -> Path:
+    """The directory that holds accounts and labs."""
+    return Path(os.environ.get("WATON_HOME") or Path.home() / ".waton").expanduser()
+
+
+# --- sessions -----------------------------------------------------------------------------------------------------------
+
+_sessions: dict[Path, Session] = {}
+_labs: dict[Path, LabHandle] = {}
+_registry = threading.RLock()
+
+
+def connect(
+    target: str | LabHandle = "lab",
+    *,
+    account: str = "default",
+    path: str | os.PathLike[str] | None = None,
+    push_name: str = "",
+    config: ClientConfig | None = None,
+) -> Session:
+    """A session for an account; the same one while it lives, however often you ask.
+
+    Use it as `async with waton.connect(...) as session`, as `session = await waton.connect(...)`, or in blocking code as
+    `with waton.connect(...) as session`. It begins to connect on entering; a paired account logs in, an unpaired one shows
+    QRs (`session.connection.qr`, or the pairing widget).
+
+    Args:
+        target: "lab" for the embedded lab (started when needed), a LabHandle, "whatsapp" for the real service (unofficial
+            use, at your own risk), or a ws:// or wss:// URL of a server whose certificates the production root signed.
+        account: a name; it chooses the directory.
+        path: the directory itself, instead of a name.
+        push_name: what others see as our name.
+        config: everything else; its url and root are replaced by the target's.
+    Raises:
+        LocalProtocolError: the account is already connected to another target.
+    """
+    directory = Path(path) if path is not None else home() / "accounts" / account
+    directory = directory.expanduser().resolve()
+    with _registry:
+        known = _sessions.get(directory)
+        if known is not None and not known.is_over:
+            known.check_target(target)
+            return known
+        made = Session(directory, target, push_name=push_name, config=config)
+        _sessions[directory] = made
+        return made
+
+
+class Session:
+    """One account's client, recorder and questions, behind a thread-safe door.
+
+    Made by `connect()`. Attributes that change (`connection`) are values, safe to read from anywhere.
+    """
+
+    def __init__(
+        self, directory: Path, target: str | LabHandle, *, push_name: str, config: ClientConfig | None
+    ) -> None:
+        self.path = directory
+        self.target = target
+        self._push_name = push_name
+        self._config = config
+        self._thread: LoopThread | None = None
+        self._client: Client | None = None
+        self._store: SqliteStore | None = None
+        self._recorder: Recorder | None = None
+        self._analysis: Analysis | None = None
+        self._lab: LabHandle | None = target if isinstance(target, LabHandle) else None
+        self._lock = threading.RLock()
+        self._users = 0
+        self.is_over = False
+        """Closed for good; connect() makes a new session."""
+        self._inbox: list[MessagesUpsert] = []
+        self.sync = SyncSession(self)
+        """The same verbs, blocking."""
+
+    # --- life -------------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> Self:
+        """Start, if not started: open the files, begin to connect. Returns before the login; see wait_open()."""
+        await asyncio.to_thread(self.open_sync)
+        return self
+
+    def open_sync(self) -> Self:
+        """The blocking form of open()."""
+        with self._lock:
+            if self.is_over:
+                raise LocalProtocolError("this session is closed; connect() makes a new one")
+            if self._thread is None:
+                self._start()
+        return self
+
+    def _start(self) -> None:
+        thread = LoopThread(f"waton-{self.path.name}")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            config = self._target_config()
+            thread.run(self._open_files(config))
+        except BaseException:
+            with suppress(Exception):  # the first error is the one to show
+                thread.run(self._close_files())
+            thread.stop()
+            raise
+        self._thread = thread
+
+    def _target_config(self) -> ClientConfig:
+        config = self._config or ClientConfig()
+        if self.target == "lab":
+            self._lab = lab()
+        if self._lab is not None:
+            url, root = self._lab.url, self._lab.root
+        elif self.target == "whatsapp":
+            url, root = PRODUCTION_URL, PRODUCTION_ROOT
+        else:
+            url, root = str(self.target), config.root
+        return _with(config, url=url, root=root, push_name=self._push_name or config.push_name)
+
+    async def _open_files(self, config: ClientConfig) -> None:
+        clock, entropy = SystemClock(), SystemEntropy()
+        self._store = await SqliteStore.open(self.path / "account.db", clock=clock)
+        journal = Journal.open(self.path / "journal.db")
+        await journal_recovery(journal, self._store)
+        self._recorder = Recorder(journal, client="waton", vantage="client")
+        self._analysis = Analysis(self.path / "journal.db")
+        self._client = Client(
+            config,
+            store=self._store,
+            connector=WebSocketConnector(),
+            clock=clock,
+            entropy=entropy,
+            tracer=Tracer(self._recorder),
+        )
+        self._client.subscribe(self._keep)
+        await self._client.start()
+
+    async def close(self) -> None:
+        """Disconnect and close the files. The pairing stays. May be called twice."""
+        await asyncio.to_thread(self.close_sync)
+
+    def close_sync(self) -> None:
+        """The blocking form of close()."""
+        with self._lock:
+            if self._thread is not None:
+                self._thread.run(self._close_files())
+                self._thread.stop()
+                self._thread = None
+            self.is_over = True
+        with _registry:
+            if _sessions.get(self.path) is self:
+                del _sessions[self.path]
+
+    async def _close_files(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close)
+        if self._store is not None:
+            await self._store.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        self._users += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._users -= 1
+        if self._users == 0:
+            await self.close()
+
+    def __enter__(self) -> Self:
+        self.open_sync()
+        self._users += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._users -= 1
+        if self._users == 0:
+            self.close_sync()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self.open().__await__()
+
+    def check_target(self, target: str | LabHandle) -> None:
+        """Raises LocalProtocolError when this session goes to another target."""
+        if target != self.target and not (target == "lab" and self._lab is not None):
+            raise LocalProtocolError("this account is connected to another target; close that session first")
+
+    @property
+    def client(self) -> Client:
+        """The client itself; its coroutines run on `thread.loop` only."""
+        if self._client is None or self._thread is None:
+            raise LocalProtocolError("the session is not open")
+        return self._client
+
+    @property
+    def thread(self) -> LoopThread:
+        if self._thread is None:
+            raise LocalProtocolError("the session is not open")
+        return self._thread
+
+    @property
+    def recorder(self) -> Recorder:
+        if self._recorder is None:
+            raise LocalProtocolError("the session is not open")
+        return self._recorder
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """The one door: run a coroutine on the session's loop, from any thread."""
+        return self.thread.submit(work)
+
+    async def _hop(self, work: Coroutine[Any, Any, T]) -> T:
+        return await self.thread.wait(work)
+
+    # --- the protocol's verbs -----------------------------------------------------------------------------------------------
+
+    @property
+    def connection(self) -> ConnectionUpdate:
+        """The latest state of the connection."""
+        return self._client.update if self._client is not None else ConnectionUpdate(ConnectionStatus.IDLE)
+
+    @property
+    def me(self) -> Jid | None:
+        """Our device's address by phone number, None until paired."""
+        return None if self._client is None else self._client.credentials.me
+
+    @property
+    def lid(self) -> Jid | None:
+        """Our device's LID address, None until paired."""
+        return None if self._client is None else self._client.credentials.lid
+
+    async def wait_open(self, timeout: float | None = None) -> None:
+        """Wait until logged in. Raises TimeoutError, or the error that closed the client."""
+        await self._hop(self.client.wait_open(timeout))
+
+    async def wait_qr(self, timeout: float | None = 30.0) -> str:
+        """The text of the QR on show; waits for one. Raises TimeoutError, or the error that closed the client."""
+        await self._hop(self.client.wait_status(ConnectionStatus.QR, timeout))
+        return self.connection.qr or ""
+
+    async def send_text(self, to: Jid | str, text: str) -> SendResult:
+        """Send a text to a person: "15550001234@s.whatsapp.net", "...@lid", or digits for a phone number."""
+        return await self._hop(self.client.send_text(address(to), text))
+
+    async def mark_read(self, message: MessagesUpsert) -> None:
+        """Tell the author that a message was read."""
+        await self._hop(self.client.mark_read(message))
+
+    async def send_node(self, node: Node) -> None:
+        """Send any stanza as it is."""
+        await self._hop(self.client.send_node(node))
+
+    def expect_message(
+        self, matching: Callable[[MessagesUpsert], bool] | None = None, timeout: float = 30.0
+    ) -> Coroutine[Any, Any, MessagesUpsert]:
+        """Listen from now on for the next message from somebody else (or the next that matches); await the result.
+
+        Call it before the send whose answer you expect. Awaiting raises TimeoutError.
+        """
+        arrived: Future[MessagesUpsert] = Future()
+
+        def look(event: Event) -> None:
+            if isinstance(event, MessagesUpsert) and (matching or _is_incoming)(event) and not arrived.done():
+                arrived.set_result(event)
+
+        unsubscribe = self.on_event(look)
+
+        async def wait() -> MessagesUpsert:
+            try:
+                async with asyncio.timeout(timeout):
+                    return await asyncio.wrap_future(arrived)
+            finally:
+                unsubscribe()
+
+        return wait()
+
+    async def next_message(
+        self, matching: Callable[[MessagesUpsert], bool] | None = None, timeout: float = 30.0
+    ) -> MessagesUpsert:
+        """The next message from somebody else (or the next that matches). Raises TimeoutError."""
+        return await self.expect_message(matching, timeout)
+
+    async def reconnect(self) -> None:
+        """Drop the connection and connect again at once."""
+        await self._hop(self.client.reconnect())
+
+    async def logout(self) -> None:
+        """Unlink this device and forget its keys. The session stays, unpaired and closed."""
+        await self._hop(self.client.logout())
+
+    # --- sources for widgets ------------------------------------------------------------------------------------------------
+
+    def on_event(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call back with every event, on the session's thread; returns the way to stop that."""
+        return self.client.subscribe(callback)
+
+    def on_connection(self, callback: Callable[[ConnectionUpdate], None]) -> Callable[[], None]:
+        """Call back with every change of the connection, on the session's thread."""
+
+        def only_connection(event: Event) -> None:
+            if isinstance(event, ConnectionUpdate):
+                callback(event)
+
+        return self.on_event(only_connection)
+
+    def on_traces(self, callback: Callable[[Sequence[Trace]], None]) -> Callable[[], None]:
+        """Call back with every batch of traces; must be quick."""
+        return self.recorder.subscribe(callback)
+
+    def tail(self, count: int) -> list[Trace]:
+        """The last traces, oldest first."""
+        return self.recorder.tail(count)
+
+    def trace_count(self) -> int:
+        """How many traces this run has recorded."""
+        return self.recorder.accepted
+
+    def payload(self, seq: int) -> bytes:
+        """The bytes of a trace of this run."""
+        return self.recorder.payload(seq)
+
+    def recent_messages(self, count: int) -> list[MessagesUpsert]:
+        """The last messages sent and received since the session began, oldest first."""
+        return self._inbox[-count:]
+
+    def send_text_soon(self, to: str, text: str) -> Future[str]:
+        """Send from a callback that must not wait; the future has the message id."""
+
+        async def send() -> str:
+            return (await self.client.send_text(address(to), text)).id
+
+        return self.submit(send())
+
+    @property
+    def can_scan(self) -> bool:
+        """True when the target is a lab in this process, whose phone can scan the QR."""
+        return self._lab is not None
+
+    def lab_scan(self) -> Future[None]:
+        """Have the lab's default phone scan the QR on show."""
+        qr = self.connection.qr
+        if self._lab is None:
+            raise LabError("this session's target is not a lab in this process")
+        if qr is None:
+            raise LabError("there is no QR on show")
+        return self._lab.submit(self._lab.phone.scan(qr))
+
+    async def scan_with_lab(self, timeout: float = 30.0) -> None:
+        """Wait for a QR and have the lab's phone scan it."""
+        await self.wait_qr(timeout)
+        await asyncio.wrap_future(self.lab_scan())
+
+    def _keep(self, event: Event) -> None:
+        if isinstance(event, MessagesUpsert):
+            self._inbox.append(event)
+            del self._inbox[:-_INBOX]
+
+    # --- questions -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def analysis(self) -> Analysis:
+        """Questions to the journal; flushes what is recorded first."""
+        if self._analysis is None:
+            raise LocalProtocolError("the session is not open")
+        if self._recorder is not None and not self.is_over:
+            self._recorder.flush()
+        return self._analysis
+
+    def frames(self) -> pd.DataFrame:
+        """Every frame, newest last."""
+        return self.analysis.frames()
+
+    def nodes(self, *, xml: bool = False) -> pd.DataFrame:
+        """Every stanza, newest last; xml=True adds its XML."""
+        return self.analysis.nodes(xml=xml)
+
+    def messages(self) -> pd.DataFrame:
+        """Every decrypted or sent message."""
+        return self.analysis.messages()
+
+    def transitions(self) -> pd.DataFrame:
+        """Every state transition, with its cause."""
+        return self.analysis.transitions()
+
+    def events(self) -> pd.DataFrame:
+        """Every event."""
+        return self.analysis.events()
+
+    # --- widgets --------------------------------------------------------------------------------------------------------------
+
+    def pairing_widget(self) -> Any:
+        """The QR, the time left, the state of the connection."""
+        from waton.widgets import PairingWidget  # widgets need a front end; code without one never loads them
+
+        return PairingWidget(self)
+
+    def frames_widget(self) -> Any:
+        """Every stanza, live."""
+        from waton.widgets import FramesWidget
+
+        return FramesWidget(self)
+
+    def chat_widget(self, to: str = "") -> Any:
+        """A small chat pane."""
+        from waton.widgets import ChatWidget
+
+        return ChatWidget(self, to=to)
+
+    def __repr__(self) -> str:
+        return f"<Session {self.path.name} {self.connection.status.value}>"
+
+
+class SyncSession:
+    """A session's verbs, blocking: for scripts, and for cells that insist. Runs on the session's own loop."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def wait_open(self, timeout: float | None = 60.0) -> None:
+        """See Session.wait_open."""
+        self._session.thread.run(self._session.client.wait_open(timeout))
+
+    def send_text(self, to: Jid | str, text: str, timeout: float | None = 90.0) -> SendResult:
+        """See Session.send_text."""
+        return self._session.thread.run(self._session.client.send_text(address(to), text), timeout)
+
+    def mark_read(self, message: MessagesUpsert) -> None:
+        """See Session.mark_read."""
+        self._session.thread.run(self._session.client.mark_read(message), 30.0)
+
+    def logout(self) -> None:
+        """See Session.logout."""
+        self._session.thread.run(self._session.client.logout(), 90.0)
+
+    def close(self) -> None:
+        """See Session.close."""
+        self._session.close_sync()
+
+
+def address(to: Jid | str) -> Jid:
+    """A person's address from what people write: a Jid, its text, or a phone number.
+
+    Raises:
+        ValueError: neither.
+    """
+    if isinstance(to, Jid):
+        return to
+    text = to.strip()
+    if "@" in text:
+        return Jid.parse(text)
+    digits = "".join(character for character in text if character.isdigit())
+    if not digits:
+        raise ValueError("neither an address nor a phone number")
+    return Jid(digits, "s.whatsapp.net")
+
+
+def _is_incoming(event: MessagesUpsert) -> bool:
+    return not event.key.from_me
+
+
+def _with(config: ClientConfig, **changes: Any) -> ClientConfig:
+    return replace(config, **changes)
+
+
+async def journal_recovery(journal: Journal, store: SqliteStore) -> None:
+    """Mark what an earlier run recorded of units of work that never committed."""
+    for run, number in journal.unsettled():
+        committed = await store.committed(number)
+        journal.settle(run, committed)
+
+
+# --- the lab -----------------------------------------------------------------------------------------------------------------
+
+
+def lab(
+    name: str = "default", *, path: str | os.PathLike[str] | None = None, port: int = 0, tls: bool = False
+) -> LabHandle:
+    """The lab of this name, running on a thread of its own; the same one while it lives.
+
+    Its world (accounts, phones, paired devices) is kept in its directory, so a restarted kernel finds the same lab.
+
+    Args:
+        name: chooses the directory.
+        path: the directory itself, instead of a name.
+        port: 0 picks a free one. Loopback only.
+        tls: also listen for wss, with a throwaway certificate.
+    """
+    directory = (Path(path) if path is not None else home() / "labs" / name).expanduser().resolve()
+    with _registry:
+        known = _labs.get(directory)
+        if known is not None and known.is_running:
+            return known
+        made = LabHandle(directory, port=port, tls=tls)
+        _labs[directory] = made
+        return made
+
+
+class LabHandle:
+    """A running lab behind a thread-safe door."""
+
+    def __init__(self, directory: Path, *, port: int, tls: bool) -> None:
+        self.path = directory
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._thread = LoopThread(f"waton-lab-{directory.name}")
+        try:
+            self._recorder = Recorder(Journal.open(directory / "journal.db"), client="lab", vantage="lab")
+            self._analysis = Analysis(directory / "journal.db")
+            self._lab = self._thread.run(self._open(port, tls))
+        except BaseException:
+            self._thread.stop()
+            raise
+
+    async def _open(self, port: int, tls: bool) -> Lab:
+        return await Lab.start(
+            state=self.path, port=port, tls=tls, clock=SystemClock(), entropy=SystemEntropy(), sink=self._recorder
+        )
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_running
+
+    @property
+    def lab(self) -> Lab:
+        """The lab itself; its coroutines run on its own loop only."""
+        return self._lab
+
+    @property
+    def url(self) -> str:
+        """ws://127.0.0.1:PORT/ws/chat"""
+        return self._lab.url
+
+    @property
+    def root(self) -> bytes:
+        """32 bytes: the public root of this lab's certificates."""
+        return self._lab.root
+
+    @property
+    def phone(self) -> Phone:
+        """The default phone, which scans."""
+        return self._lab.phones[0]
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """The one door: run a coroutine on the lab's loop, from any thread."""
+        return self._thread.submit(work)
+
+    async def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the lab's loop, and await it where you are."""
+        return await self._thread.wait(work)
+
+    def contact(self, name: str, *, replies: Callable[[str], str | None] | None = None) -> Phone:
+        """The phone of this name, made when it is new; `replies` answers each text it gets (None: no answer)."""
+
+        async def find() -> Phone:
+            phone = next((phone for phone in self._lab.phones if phone.name == name), None)
+            if phone is None:
+                phone = await self._lab.add_phone(name)
+            phone.reply_with = replies
+            return phone
+
+        return self._thread.run(find())
+
+    def nodes(self, *, xml: bool = False) -> pd.DataFrame:
+        """Every stanza the lab saw, from its own side."""
+        self._recorder.flush()
+        return self._analysis.nodes(xml=xml)
+
+    def stop(self) -> None:
+        """Close the lab; its world stays on disk. May be called twice."""
+        if self._thread.is_running:
+            self._thread.run(self._lab.stop())
+            self._thread.stop()
+            self._recorder.close()
+        with _registry:
+            if _labs.get(self.path) is self:
+                del _labs[self.path]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<LabHandle {self.url}>"
+
+
+def enable_nested() -> None:
+    """Let blocking calls like `asyncio.run` work inside a running event loop, in this process, from now on.
+
+    Uses nest-asyncio, which patches asyncio and is no longer maintained (archived in 2024; on Python 3.14 it breaks
+    `asyncio.current_task`). Nothing in waton needs it: `await` works in cells, and `session.sync` blocks on the session's
+    own loop. It is here for code of yours that insists, and never applied unless you call this.
+    """
+    import nest_asyncio  # pyright: ignore[reportMissingTypeStubs]  it has none
+
+    nest_asyncio.apply()  # pyright: ignore[reportUnknownMemberType]
+
+
+__all__ = ["Disconnected", "LabHandle", "Session", "SyncSession", "connect", "enable_nested", "home", "lab"]

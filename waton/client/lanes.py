@@ -1,0 +1,66 @@
+"""Lanes: strict order within a conversation, conversations side by side.
+
+A lane lives as long as it has work. Lanes outlive the connection that fed them: what was received is worked off even when
+the wire is gone. The total of waiting jobs is bounded; a reader that submits more waits, and so does the server behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+Job: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class Lanes:
+    """A family of serial workers.
+
+    Args:
+        on_error: told of a job that raised; the lane goes on with its next job.
+        limit: jobs that may wait over all lanes.
+    """
+
+    def __init__(self, on_error: Callable[[str, Exception], None], limit: int = 1024) -> None:
+        self._on_error = on_error
+        self._room = asyncio.Semaphore(limit)
+        self._jobs: dict[str, deque[Job]] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+
+    async def submit(self, name: str, job: Job) -> None:
+        """Queue a job behind the earlier ones of its lane."""
+        await self._room.acquire()
+        if name in self._jobs:
+            self._jobs[name].append(job)
+            return
+        self._jobs[name] = deque([job])
+        worker = asyncio.create_task(self._work(name), name=f"waton-lane-{name.partition('@')[2]}")
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
+
+    async def _work(self, name: str) -> None:
+        jobs = self._jobs[name]
+        while jobs:
+            job = jobs.popleft()
+            try:
+                await job()
+            except Exception as error:  # one stanza must not stop those behind it; the owner reports it
+                self._on_error(name, error)
+            finally:
+                self._room.release()
+        del self._jobs[name]
+
+    async def drain(self) -> None:
+        """Wait until every submitted job is done."""
+        while self._workers:
+            await asyncio.wait(self._workers)
+
+    async def close(self, timeout: float) -> None:
+        """Give the jobs under way `timeout` seconds, then cancel what is left."""
+        if self._workers:
+            _, late = await asyncio.wait(self._workers, timeout=timeout)
+            for worker in late:
+                worker.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._jobs.clear()
