@@ -62,7 +62,7 @@ $(STAMPS)/notebook $(STAMPS)/test $(STAMPS)/dev: $(STAMPS)/%: requirements/%.txt
 	@touch $@
 
 $(STAMPS)/build: $(RUST) | $(STAMPS)/notebook
-	$(BIN)/maturin develop --release --locked --quiet
+	PIP_QUIET=1 $(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 
 $(STAMPS)/rust-tests: $(RUST) $(VECTORS) | $(STAMPS)/venv
