@@ -1,6 +1,7 @@
 """xmlns=encrypt: publishing our prekeys and fetching other devices' bundles.
 
-Numbers on this wire are big-endian: prekey ids 3 bytes, registration ids 4; keys are 32 bytes with a separate type byte 05.
+Numbers on this wire are big-endian: prekey ids 3 bytes, registration ids 4; keys are 32 bytes with a separate type
+byte 05.
 
 Source: Baileys Socket/socket.ts uploadPreKeys, Utils/signal.ts; whatsmeow prekeys.go.
 """
@@ -8,10 +9,12 @@ Source: Baileys Socket/socket.ts uploadPreKeys, Utils/signal.ts; whatsmeow preke
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha1
 
 from waton.errors import RemoteProtocolError
-from waton.jid import Jid
-from waton.protocol.binary_node import Node, require_child, require_int
+from waton.jid import SERVER, Jid
+from waton.protocol.binary_node import Node, content_bytes, require_child, require_int, require_jid
 from waton.protocol.credentials import Credentials
 
 KEY_TYPE = b"\x05"
@@ -19,12 +22,13 @@ KEY_TYPE = b"\x05"
 
 def upload_content(credentials: Credentials, prekeys: Sequence[tuple[int, bytes]]) -> list[Node]:
     """The children of the upload iq. prekeys: (id, 32-byte public key)."""
+    signed_id = credentials.signed_prekey_id
     return [
         Node("registration", None, credentials.registration_id.to_bytes(4, "big")),
         Node("type", None, KEY_TYPE),
         Node("identity", None, credentials.identity_key.public),
         Node("list", None, [_key("key", id, public) for id, public in prekeys]),
-        _key("skey", credentials.signed_prekey_id, credentials.signed_prekey.public, credentials.signed_prekey_signature),
+        _key("skey", signed_id, credentials.signed_prekey.public, credentials.signed_prekey_signature),
     ]
 
 
@@ -49,3 +53,114 @@ def check_key_type(content: bytes) -> None:
     """Raises RemoteProtocolError for a key that is not Curve25519."""
     if content != KEY_TYPE:
         raise RemoteProtocolError("a key of an unknown type")
+
+
+# --- the server's half ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPrekey:
+    """A device's public signed prekey."""
+
+    id: int
+    value: bytes
+    """32 bytes."""
+    signature: bytes
+    """64 bytes, by the device's identity key over 05 and the value."""
+
+    @staticmethod
+    def from_node(skey: Node) -> SignedPrekey:
+        """Raises StanzaError."""
+        id, value = _read_key(skey)
+        return SignedPrekey(id, value, content_bytes(require_child(skey, "signature"), 64))
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a device publishes: its identity, its signed prekey, and one-time prekeys."""
+
+    registration_id: int
+    identity: bytes
+    """32 bytes."""
+    signed: SignedPrekey
+    prekeys: tuple[tuple[int, bytes], ...]
+    """(id, 32 bytes)."""
+
+    @staticmethod
+    def from_node(request: Node) -> Upload:
+        """Raises StanzaError, or RemoteProtocolError for another kind of key."""
+        check_key_type(content_bytes(require_child(request, "type")))
+        listed = require_child(request, "list")
+        return Upload(
+            registration_id=int.from_bytes(content_bytes(require_child(request, "registration"), 4), "big"),
+            identity=content_bytes(require_child(request, "identity"), 32),
+            signed=SignedPrekey.from_node(require_child(request, "skey")),
+            prekeys=tuple(_read_key(key) for key in listed.children("key")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What the server hands out of one device."""
+
+    registration_id: int
+    identity: bytes
+    signed: SignedPrekey
+    prekey: tuple[int, bytes] | None
+    """The one-time prekey, when any was left."""
+    device_identity: bytes = b""
+    """ADVSignedDeviceIdentity protobuf of a companion."""
+
+    def to_node(self, jid: Jid, t: int) -> Node:
+        """The <user> of the answer. t: Unix seconds."""
+        children = [
+            Node("registration", None, self.registration_id.to_bytes(4, "big")),
+            Node("type", None, KEY_TYPE),
+            Node("identity", None, self.identity),
+        ]
+        if self.prekey is not None:
+            children.append(_key("key", *self.prekey))
+        children.append(_key("skey", self.signed.id, self.signed.value, self.signed.signature))
+        if self.device_identity:
+            children.append(Node("device-identity", None, self.device_identity))
+        return Node("user", {"jid": jid, "t": str(t)}, children)
+
+
+def bundle_error(jid: Jid, code: int, text: str) -> Node:
+    """The <user> of a device whose bundle is not to be had."""
+    return Node("user", {"jid": jid}, [Node("error", {"code": str(code), "text": text})])
+
+
+def requested_bundles(request: Node) -> list[Jid]:
+    """The devices a question for bundles names. Raises StanzaError."""
+    return [require_jid(user, "jid") for user in require_child(request, "key").children("user")]
+
+
+def digest(registration_id: int, identity: bytes, signed: SignedPrekey, prekeys: Sequence[tuple[int, bytes]]) -> Node:
+    """The server's picture of what a device has published, with a SHA-1 over all keys in order.
+
+    Source: whatsapp-rust (which compares the hash and uploads again if it differs).
+    """
+    hashed = sha1(identity + signed.value + signed.signature, usedforsecurity=False)
+    for _, value in prekeys:
+        hashed.update(value)
+    children = [
+        Node("registration", None, registration_id.to_bytes(4, "big")),
+        Node("type", None, KEY_TYPE),
+        Node("identity", None, identity),
+        _key("skey", signed.id, signed.value, signed.signature),
+        Node("list", None, [Node("id", None, id.to_bytes(3, "big")) for id, _ in prekeys]),
+        Node("hash", None, hashed.digest()),
+    ]
+    return Node("digest", None, children)
+
+
+def count_notification(id: str, left: int, t: int) -> Node:
+    """The server's word that a device's one-time prekeys run low."""
+    attrs: dict[str, str | Jid | None] = {"from": SERVER, "id": id, "type": "encrypt", "t": str(t)}
+    return Node("notification", attrs, [Node("count", {"value": str(left)})])
+
+
+def _read_key(node: Node) -> tuple[int, bytes]:
+    id = int.from_bytes(content_bytes(require_child(node, "id"), 3), "big")
+    return id, content_bytes(require_child(node, "value"), 32)

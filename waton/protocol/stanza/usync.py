@@ -60,7 +60,11 @@ def contact_query(sid: str, phones: Sequence[str]) -> Node:
 
 def _usync(sid: str, context: str, protocols: list[Node], users: list[Node]) -> Node:
     attrs: dict[str, str | Jid | None] = {
-        "context": context, "mode": "query", "sid": sid, "last": "true", "index": "0",
+        "context": context,
+        "mode": "query",
+        "sid": sid,
+        "last": "true",
+        "index": "0",
     }
     return Node("usync", attrs, [Node("query", None, protocols), Node("list", None, users)])
 
@@ -95,3 +99,81 @@ def _parse_user(user: Node) -> UserResult:
 def _parse_device(node: Node) -> DeviceEntry:
     index = require_int(node, "key-index") if "key-index" in node.attrs else None
     return DeviceEntry(require_int(node, "id"), index, get_text(node, "is_hosted") == "true")
+
+
+# --- the server's half ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UserAsked:
+    """One user of a question."""
+
+    jid: Jid | None
+    contact: bytes = b""
+    """What the contact protocol was asked: +digits (Baileys), digits@c.us (whatsmeow); echoed in the answer."""
+
+    @property
+    def phone(self) -> str:
+        """The digits of `contact`, "" when it is no phone number."""
+        digits = self.contact.decode("ascii", "replace").partition("@")[0].lstrip("+")
+        return digits if digits.isdecimal() else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a client asks."""
+
+    sid: str
+    mode: str
+    context: str
+    protocols: tuple[str, ...]
+    users: tuple[UserAsked, ...]
+
+    @staticmethod
+    def from_node(request: Node) -> Query:
+        """Raises StanzaError."""
+        usync = require_child(request, "usync")
+        return Query(
+            sid=get_text(usync, "sid") or "",
+            mode=get_text(usync, "mode") or "",
+            context=get_text(usync, "context") or "",
+            protocols=tuple(child.tag for child in require_child(usync, "query").children()),
+            users=tuple(_parse_asked(user) for user in require_child(usync, "list").children("user")),
+        )
+
+    def answer(self, users: Sequence[Node]) -> Node:
+        """The <usync> of the answer. users: see user_node."""
+        attrs: dict[str, str | Jid | None] = {
+            "sid": self.sid,
+            "mode": self.mode,
+            "context": self.context,
+            "index": "0",
+            "last": "true",
+        }
+        result = Node("result", None, [Node(protocol) for protocol in self.protocols])
+        return Node("usync", attrs, [result, Node("list", None, list(users))])
+
+
+def _parse_asked(user: Node) -> UserAsked:
+    contact = user.child("contact")
+    text = b"" if contact is None or contact.content is None else content_bytes(contact)
+    return UserAsked(get_jid(user, "jid"), text)
+
+
+def devices_node(entries: Sequence[DeviceEntry], key_index_list: bytes, t: int) -> Node:
+    """The answer of the devices protocol. t: Unix seconds of the list's signing."""
+    devices = [
+        Node(
+            "device",
+            {
+                "id": str(entry.id),
+                "key-index": None if entry.key_index is None else str(entry.key_index),
+                "is_hosted": "true" if entry.is_hosted else None,
+            },
+        )
+        for entry in entries
+    ]
+    children = [Node("device-list", None, devices)]
+    if key_index_list:
+        children.append(Node("key-index-list", {"ts": str(t)}, key_index_list))
+    return Node("devices", None, children)

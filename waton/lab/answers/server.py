@@ -1,0 +1,83 @@
+"""What is between a client and the server itself: passive, ping, props, media hosts, dirty bits, groups to come.
+
+Source: Baileys Socket/socket.ts and messages-send.ts, whatsmeow keepalive.go, mediaconn.go, appstate.go.
+"""
+
+from __future__ import annotations
+
+from waton.errors import IqError
+from waton.jid import SERVER, Jid
+from waton.lab.answers.request import Request, Table
+from waton.protocol.binary_node import Node, require_child
+
+
+def active(request: Request) -> None:
+    """Begin deliveries, and have the phone welcome a new companion."""
+    request.afterwards.append(request.session.activate)
+    request.afterwards.append(lambda: request.service.greet(request.device))
+
+
+def passive(request: Request) -> None:
+    """Hold deliveries back."""
+    request.session.deactivate()
+
+
+def nothing(request: Request) -> None:
+    """An empty result is the whole answer."""
+
+
+def props(request: Request) -> list[Node]:
+    """A/B props. None are set; the hash lets a client see that nothing has changed."""
+    attrs: dict[str, str | Jid | None] = {
+        "hash": "waton-lab-1",
+        "refresh": "86400",
+        "refresh_id": "0",
+        "ab_key": "lab",
+        "protocol": "1",
+    }
+    return [Node("props", attrs, [])]
+
+
+def media_conn(request: Request) -> list[Node]:
+    """Where media would go: this lab's own port, which has no media yet and says 404."""
+    attrs: dict[str, str | Jid | None] = {
+        "auth": "lab",
+        "ttl": "3600",
+        "auth_ttl": "3600",
+        "max_buckets": "12",
+    }
+    return [Node("media_conn", attrs, [Node("host", {"hostname": request.service.http_host})])]
+
+
+def push_settings(request: Request) -> list[Node]:
+    """No push settings."""
+    return [Node("settings")]
+
+
+def groups(request: Request) -> list[Node]:
+    """There are no groups yet: the list of them is empty."""
+    require_child(request.node, "participating")
+    return [Node("groups", None, [])]
+
+
+def no_group(request: Request) -> None:
+    """There are no groups yet: none can be asked for, and none made."""
+    if request.node.attrs.get("to", SERVER) == SERVER or request.child is None or request.child.tag == "create":
+        raise IqError(501, "feature-not-implemented")
+    raise IqError(404, "item-not-found")
+
+
+TABLE: Table = {
+    ("passive", "active"): active,
+    ("passive", "passive"): passive,
+    ("w:p", ""): nothing,
+    ("urn:xmpp:ping", ""): nothing,
+    ("abt", ""): props,
+    ("w:m", ""): media_conn,
+    ("urn:xmpp:whatsapp:dirty", ""): nothing,
+    ("urn:xmpp:whatsapp:push", "settings"): push_settings,
+    ("urn:xmpp:whatsapp:push", ""): nothing,
+    ("w:stats", ""): nothing,
+    ("w:g2", "participating"): groups,
+    ("w:g2", ""): no_group,
+}

@@ -1,0 +1,493 @@
+"""Phone: a real primary device, living in the lab's process.
+
+It owns an account: its identity key vouches for companions, signs the list of them, and is the far end of every Signal
+session with device 0. It speaks to the service in the same stanzas as any client, only without a socket, and each
+stanza it takes is one step: ratchet, message and receipt commit together.
+
+What it is not: an app. It knows texts; every other message is kept as the protobuf it is.
+
+Source: facts of pairing and messaging as in waton.protocol.adv and waton.protocol.stanza; Baileys and whatsmeow for
+what companions expect of a phone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from waton.errors import DecodeError, DecryptError, DecryptReason, LabError, RemoteProtocolError, UntrustedIdentity
+from waton.jid import Jid
+from waton.lab import phone_setup
+from waton.lab.deliveries import Session
+from waton.lab.faults import Vouching
+from waton.lab.pairing import Offer, Registering
+from waton.lab.phone_signal import PhoneSignal
+from waton.lab.world import Account, Device
+from waton.protocol import adv, proto
+from waton.protocol import message as content
+from waton.protocol.binary_node import Node, get_text
+from waton.protocol.credentials import KeyPair
+from waton.protocol.stanza.message import Enc, IncomingMessage, OutgoingMessage
+from waton.protocol.stanza.pairing import PairSuccess, QrText
+from waton.protocol.stanza.receipt import Receipt, ReceiptType, ack
+from waton.protocol.trace import Layer, Way
+
+if TYPE_CHECKING:
+    from waton.lab.service import Service
+
+Replies = Callable[[str], "str | None"]
+_APP_STATE_KEY = "app_state_key"
+_PLATFORM = "android"
+_NACK_UNREADABLE = 500
+_OLD_CHATS = 2
+"""How many contacts the invented history shows."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PhoneMessage:
+    """A message on a phone."""
+
+    id: str
+    chat: Jid
+    """The other person, without a device."""
+    sender: Jid
+    """The device that wrote it, as its stanza named it."""
+    from_me: bool
+    """Written by this account, here or on a companion."""
+    t: int
+    """Unix seconds."""
+    content: proto.Message
+
+    @property
+    def text(self) -> str | None:
+        """The text of a text message, None for other kinds."""
+        if self.content.HasField("conversation"):
+            return self.content.conversation
+        if self.content.HasField("extendedTextMessage"):
+            return self.content.extendedTextMessage.text
+        return None
+
+    def __repr__(self) -> str:
+        return f"<PhoneMessage {self.id} {'out' if self.from_me else 'in'}>"
+
+
+class Phone:
+    """One phone. Made by Lab.add_phone; all its methods run on the lab's loop."""
+
+    def __init__(self, service: Service, account: Account) -> None:
+        device = service.world.device(account, 0)
+        if device is None:
+            raise LabError("the account has no phone")
+        self._service = service
+        self._world = service.world
+        self._device = device
+        self._signal = PhoneSignal(service.world, device)
+        self._session: Session | None = None
+        self._unread: dict[bool, asyncio.Queue[PhoneMessage]] = {True: asyncio.Queue(), False: asyncio.Queue()}
+        self._waiting: list[tuple[Callable[[Receipt], bool], asyncio.Future[Receipt]]] = []
+        self.reply_with: Replies | None = None
+        """Called with each text from another person; what it returns is sent back to the chat."""
+        self.receipts: list[Receipt] = []
+        """Receipts for messages of this phone, since the lab started."""
+        self.unreadable: list[tuple[str, str]] = []
+        """(message id, reason) of what came and could not be read, since the lab started."""
+        self.refused: dict[str, int] = {}
+        """Error codes the service gave messages of this phone, by id."""
+
+    # --- who it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def account(self) -> Account:
+        return self._world.account(self._device.account.id)
+
+    @property
+    def name(self) -> str:
+        """Push name."""
+        return self.account.name
+
+    @property
+    def pn(self) -> Jid:
+        return self._device.account.pn
+
+    @property
+    def lid(self) -> Jid:
+        return self._device.account.lid
+
+    @property
+    def jid(self) -> Jid:
+        """The same as pn."""
+        return self.pn
+
+    @property
+    def identity(self) -> KeyPair:
+        """The account's key."""
+        return self._signal.credentials.identity_key
+
+    @property
+    def messages(self) -> list[PhoneMessage]:
+        """Every message on this phone, oldest first."""
+        rows = self._world.database.rows(
+            "SELECT id, chat, sender, from_me, t, message FROM phone_message WHERE account = ? ORDER BY seq",
+            self._device.account.id,
+        )
+        return [_message(*cast("tuple[str, str, str, int, int, bytes]", row)) for row in rows]
+
+    @property
+    def companions(self) -> list[Jid]:
+        """The account's linked devices, by phone number."""
+        return [device.pn for device in self._world.devices(self._device.account) if device.number]
+
+    # --- being there ------------------------------------------------------------------------------------------------
+
+    @property
+    def is_online(self) -> bool:
+        return self._session is not None
+
+    def online(self) -> None:
+        """Connect: take what waits, and welcome companions that were paired meanwhile."""
+        if self._session is not None:
+            return
+        with self._world.step():
+            self._signal.stock_prekeys()
+        self._session = self._service.deliveries.attach(self._device, self)
+        self._world.after(self._session.activate)
+        self._service.own(self._device.account, self)
+
+    def offline(self) -> None:
+        """Disconnect: what comes waits in the queue."""
+        if self._session is not None:
+            self._service.deliveries.detach(self._session)
+            self._service.own(self._device.account, None)
+            self._session = None
+
+    # --- companions -------------------------------------------------------------------------------------------------
+
+    async def scan(self, qr_text: str) -> Jid:
+        """Scan a companion's QR and pair it.
+
+        Args:
+            qr_text: what the QR says, with or without the URL before '#'.
+        Returns:
+            the new device's address by phone number. Its first login is still to come.
+        Raises:
+            PairingError: the text is no QR of a companion, the companion refused, or its signature does not verify.
+            LabError: no connection shows this QR.
+            Disconnected: the companion left meanwhile.
+        """
+        qr = QrText.parse(qr_text)
+        registering = self._service.desk.find(qr)
+        number = self._world.reserve_number(self._device.account)
+        await registering.present(self._offer(qr, registering, number))
+        return self.pn.with_device(number)
+
+    def _offer(self, qr: QrText, registering: Registering, number: int) -> Offer:
+        container = self._vouch(qr, number, registering.fault.vouched)
+        success = PairSuccess(
+            id=self._world.fresh_id(),
+            container=container,
+            jid=self.pn.with_device(number),
+            lid=self.lid.with_device(number),
+            platform=_PLATFORM,
+        )
+
+        def accept(signed_identity: bytes) -> None:
+            registration = registering.registration
+            device = self._world.add_device(
+                self.account,
+                number,
+                identity=registration.identity,
+                registration_id=registration.registration_id,
+                noise=registration.noise,
+                signed_identity=signed_identity,
+            )
+            self._sign_key_list()
+            self._service.announce_devices(device, "add")
+            self._world.note("lab.paired", device=number)
+
+        return Offer(success, self.identity.public, accept)
+
+    def _vouch(self, qr: QrText, number: int, wrong: Vouching | None) -> bytes:
+        take = self._world.entropy.take
+        signer = self.identity
+        if wrong is Vouching.ACCOUNT_SIGNATURE:
+            signer = KeyPair(take(32), self.identity.public)
+        container, _ = adv.vouch(
+            signer,
+            companion_identity=qr.identity_key,
+            adv_secret=take(32) if wrong is Vouching.HMAC else qr.adv_secret,
+            raw_id=self._device.account.raw_id,
+            key_index=number,
+            timestamp=self._world.t(),
+            entropy=take(64),
+        )
+        return container
+
+    def _sign_key_list(self) -> None:
+        indexes = [device.key_index for device in self._world.devices(self._device.account)]
+        signed = adv.sign_key_index_list(
+            self.identity,
+            raw_id=self._device.account.raw_id,
+            timestamp=self._world.t(),
+            current_index=max(indexes),
+            valid_indexes=indexes,
+            entropy=self._world.entropy.take(64),
+        )
+        self._world.set_key_list(self._device.account, signed, self._world.t())
+
+    def welcome(self, device: Device) -> None:
+        """Owner: send a new companion the app-state key and the first history."""
+        key_id, key = self._app_state_key()
+        indexes = [device.key_index for device in self._world.devices(self._device.account)]
+        contacts = [account for account in self._world.accounts() if account.id != self._device.account.id]
+        t = self._world.t()
+        share = phone_setup.key_share(key_id, key, raw_id=self._device.account.raw_id, key_indexes=indexes, t=t)
+        self._send_peer(device, share)
+        self._send_peer(device, phone_setup.history(self.account, contacts[:_OLD_CHATS], t))
+
+    def unlink(self, device: Device) -> None:
+        """Owner: a companion is gone; sign the list without it."""
+        self._sign_key_list()
+
+    def remove(self, companion: Jid) -> None:
+        """Unlink a companion, as from the phone's list of linked devices. Raises LabError when there is none."""
+        device = self._world.locate(companion)
+        if device is None or device.number == 0 or device.account.id != self._device.account.id:
+            raise LabError("no such companion")
+        self._service.remove_companion(device)
+
+    def _app_state_key(self) -> tuple[bytes, bytes]:
+        kept = self._signal.records.load(_APP_STATE_KEY, "current")
+        if kept is None:
+            # Key ids count epochs in their last four bytes; the first is 1.
+            kept = self._world.entropy.take(2) + (1).to_bytes(4, "big") + self._world.entropy.take(32)
+            self._signal.records.save(_APP_STATE_KEY, "current", kept)
+        return kept[:6], kept[6:]
+
+    # --- the way out ------------------------------------------------------------------------------------------------
+
+    async def send_text(self, to: Jid | str, text: str) -> str:
+        """Send a text to every device of a person, and to this account's companions.
+
+        Args:
+            to: an address by PN or LID, as Jid or text; it decides the addressing of the stanza.
+            text: what to say.
+        Returns:
+            the message's id.
+        Raises:
+            LabError: the phone is offline, or nobody has that address.
+        """
+        address = Jid.parse(to) if isinstance(to, str) else to
+        return self._send(address.bare, content.text_message(text)).id
+
+    def read(self, message: PhoneMessage) -> None:
+        """Tell the author that a message was read. Raises LabError when the phone is offline."""
+        receipt = Receipt(ids=(message.id,), peer=message.chat, type=ReceiptType.READ, t=self._world.t())
+        self._post(receipt.to_node())
+
+    def _send(self, to: Jid, message: proto.Message) -> PhoneMessage:
+        recipient = self._world.find(to)
+        if recipient is None:
+            raise LabError("nobody has that address")
+        if self._session is None:
+            raise LabError("the phone is offline")
+        entropy = self._world.entropy.take(16)
+        id = content.message_id(self.pn, self._world.clock.now(), entropy)
+        sent = PhoneMessage(id, to, self.lid if to.is_lid else self.pn, True, self._world.t(), message)
+        with self._world.step():
+            self._keep(sent)
+            self._trace(Way.OUT, sent.id, message, recipient=to)
+            encs = self._encrypt_for_all(to, recipient, message)
+            self._post(OutgoingMessage(id=id, to=to, encs=tuple(encs)).to_node())
+        return sent
+
+    def _encrypt_for_all(self, to: Jid, recipient: Account, message: proto.Message) -> list[tuple[Jid, Enc]]:
+        mine = self._device.account
+        plain = message.SerializeToString()
+        copy = content.device_sent(to, message).SerializeToString()
+        encs: list[tuple[Jid, Enc]] = []
+        for account in (recipient, mine) if recipient.id != mine.id else (mine,):
+            for device in self._world.devices(account):
+                if device.key == self._device.key:
+                    continue
+                enc = self._signal.encrypt(device, copy if account.id == mine.id else plain)
+                if enc is not None:
+                    encs.append((device.lid if to.is_lid else device.pn, enc))
+        return encs
+
+    def _send_peer(self, device: Device, message: proto.Message) -> None:
+        enc = self._signal.encrypt(device, message.SerializeToString())
+        if enc is None:
+            raise LabError("the companion has published no prekeys")
+        id = content.message_id(self.pn, self._world.clock.now(), self._world.entropy.take(16))
+        self._trace(Way.OUT, id, message, recipient=device.pn)
+        stanza = OutgoingMessage(id=id, to=self.pn, encs=((device.pn, enc),), category="peer", push_priority="high")
+        self._post(stanza.to_node())
+
+    def _post(self, node: Node) -> None:
+        if self._session is None:
+            raise LabError("the phone is offline")
+        self._service.receive(self._session, node, None)
+
+    # --- the way in -------------------------------------------------------------------------------------------------
+
+    async def next_message(self, timeout: float = 10.0, *, from_me: bool = False) -> PhoneMessage:
+        """The next message that was not asked for yet: from others, or (from_me) from this account's companions.
+
+        Raises:
+            TimeoutError: none came within `timeout` seconds.
+        """
+        async with asyncio.timeout(timeout):
+            return await self._unread[from_me].get()
+
+    async def next_receipt(self, id: str, type: str = ReceiptType.DELIVERED, timeout: float = 10.0) -> Receipt:
+        """The first receipt of this type for message `id`, come already or still to come. Raises TimeoutError."""
+
+        def wanted(receipt: Receipt) -> bool:
+            return id in receipt.ids and receipt.type == type
+
+        for receipt in self.receipts:
+            if wanted(receipt):
+                return receipt
+        waiting: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._waiting.append((wanted, waiting))
+        async with asyncio.timeout(timeout):
+            return await waiting
+
+    def deliver(self, node: Node, parent: int | None) -> None:
+        """Endpoint: take a stanza."""
+        if node.tag == "message":
+            self._take_message(node, parent)
+        elif node.tag == "receipt":
+            self._take_receipt(node)
+        elif node.tag == "notification":
+            self._post(ack(node))
+        elif node.tag == "ack":
+            error = get_text(node, "error")
+            if error is not None and error.isdecimal():
+                self.refused[get_text(node, "id") or ""] = int(error)
+
+    def end(self, node: Node | None) -> None:
+        """Endpoint: the service ends this login."""
+        self._session = None
+
+    def _take_receipt(self, node: Node) -> None:
+        self._post(ack(node))
+        receipt = Receipt.from_node(node)
+        self.receipts.append(receipt)
+        for wanted, waiting in list(self._waiting):
+            if waiting.done():
+                self._waiting.remove((wanted, waiting))
+            elif wanted(receipt):
+                waiting.set_result(receipt)
+
+    def _take_message(self, node: Node, parent: int | None) -> None:
+        incoming = IncomingMessage.from_node(node)
+        try:
+            with self._world.step():
+                self._read(incoming, parent)
+        except DecryptError as error:
+            if error.reason is DecryptReason.DUPLICATE:
+                self._post(self._receipt(incoming).to_node())
+            else:
+                self._give_up(node, incoming, error.reason.value, parent)
+        except (RemoteProtocolError, UntrustedIdentity) as error:
+            self._give_up(node, incoming, type(error).__name__, parent)
+
+    def _give_up(self, node: Node, incoming: IncomingMessage, reason: str, parent: int | None) -> None:
+        self.unreadable.append((incoming.id, reason))
+        self._world.note("phone.unreadable", parent, id=incoming.id, reason=reason)
+        self._post(ack(node, error=_NACK_UNREADABLE))
+
+    def _read(self, incoming: IncomingMessage, parent: int | None) -> None:
+        author = self._world.find(incoming.author)
+        if author is None:
+            raise DecodeError(0, b"", "author")
+        from_me = author.id == self._device.account.id
+        for enc in incoming.encs:
+            plain = self._signal.decrypt(author.lid.with_device(incoming.author.device), enc)
+            message = content.parse_message(plain)
+            self._trace(Way.IN, incoming.id, message, parent=parent, kind=enc.type, sender=incoming.author)
+            if incoming.category != "peer":
+                self._take_content(incoming, message, from_me=from_me)
+        self._post(self._receipt(incoming).to_node())
+
+    def _take_content(self, incoming: IncomingMessage, message: proto.Message, *, from_me: bool) -> None:
+        chat = incoming.sender.bare
+        if from_me:
+            unwrapped = content.unwrap_device_sent(message)
+            message = unwrapped.message
+            chat = Jid.parse(unwrapped.destination) if unwrapped.destination else incoming.recipient or chat
+        kept = PhoneMessage(incoming.id, chat, incoming.author, from_me, incoming.t, message)
+        self._keep(kept)
+        self._world.after(lambda: self._unread[from_me].put_nowait(kept))
+        if not from_me:
+            self._world.after(lambda: self._answer(kept))
+
+    def _receipt(self, incoming: IncomingMessage) -> Receipt:
+        if incoming.category == "peer":
+            return Receipt(ids=(incoming.id,), peer=incoming.sender, type=ReceiptType.PEER_MSG)
+        if incoming.recipient is not None:
+            return Receipt(
+                ids=(incoming.id,), peer=incoming.sender, type=ReceiptType.SENDER, recipient=incoming.recipient
+            )
+        return Receipt(ids=(incoming.id,), peer=incoming.sender)
+
+    def _answer(self, message: PhoneMessage) -> None:
+        if self.reply_with is None or message.text is None or self._session is None:
+            return
+        try:
+            answer = self.reply_with(message.text)
+        except Exception as error:  # noqa: BLE001  the user's own function may raise anything; the phone must go on
+            self._world.note("phone.reply_failed", error=type(error).__name__)
+            return
+        if answer:
+            self._send(message.chat, content.text_message(answer))
+
+    # --- keeping ----------------------------------------------------------------------------------------------------
+
+    def _keep(self, message: PhoneMessage) -> None:
+        self._world.database.insert(
+            "INSERT INTO phone_message (account, id, chat, sender, from_me, t, message) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            self._device.account.id,
+            message.id,
+            str(message.chat),
+            str(message.sender),
+            int(message.from_me),
+            message.t,
+            message.content.SerializeToString(),
+        )
+
+    def _trace(
+        self,
+        way: Way,
+        id: str,
+        message: proto.Message,
+        *,
+        parent: int | None = None,
+        kind: str = "",
+        sender: Jid | None = None,
+        recipient: Jid | None = None,
+    ) -> None:
+        data = message.SerializeToString()
+        self._world.tracer.add(
+            Layer.MESSAGE,
+            way,
+            content.kind_of(message),
+            at=self._world.clock.now(),
+            parent=parent,
+            id=id,
+            kind=kind,
+            sender="" if sender is None else str(sender),
+            recipient="" if recipient is None else str(recipient),
+            size=len(data),
+            data=data,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Phone {self.name!r} {'online' if self.is_online else 'offline'}>"
+
+
+def _message(id: str, chat: str, sender: str, from_me: int, t: int, data: bytes) -> PhoneMessage:
+    return PhoneMessage(id, Jid.parse(chat), Jid.parse(sender), bool(from_me), t, proto.Message.FromString(data))

@@ -1,0 +1,82 @@
+"""Presence and chat states: who is there, who is typing. Never queued, never acknowledged, gone with the lab.
+
+Source: Baileys Socket/chats.ts sendPresenceUpdate, whatsmeow presence.go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from waton.lab.deliveries import Deliveries, Session
+from waton.lab.world import Account
+from waton.protocol.binary_node import Node, get_text, require_jid
+
+if TYPE_CHECKING:
+    from waton.lab.service import Service
+
+
+class Presence:
+    """Who has subscribed to whom."""
+
+    def __init__(self, deliveries: Deliveries) -> None:
+        self._deliveries = deliveries
+        self._subscribed: dict[int, set[tuple[int, int]]] = {}
+
+    def subscribe(self, session: Session, account: Account) -> None:
+        """This login wants to know about that account; it is told the current state if somebody is there."""
+        self._subscribed.setdefault(account.id, set()).add(session.device.key)
+        if self.is_available(account):
+            session.endpoint.deliver(_presence(account, available=True), None)
+
+    def is_available(self, account: Account) -> bool:
+        """True when one of the account's devices has announced itself."""
+        return any(
+            session.is_available for session in self._deliveries.sessions() if session.device.account.id == account.id
+        )
+
+    def announce(self, account: Account) -> None:
+        """Tell the subscribers what the account's state is now."""
+        node = _presence(account, available=self.is_available(account))
+        self._tell(account, node)
+
+    def _tell(self, account: Account, node: Node) -> None:
+        keys = self._subscribed.get(account.id, set())
+        for session in self._deliveries.sessions():
+            if session.device.key in keys:
+                session.endpoint.deliver(node, None)
+
+    def pass_chatstate(self, author: Session, account: Account, node: Node, *, by_lid: bool) -> None:
+        """Show an account's available devices that somebody is typing, or stopped."""
+        sender = author.device.account.lid if by_lid else author.device.account.pn
+        state = Node("chatstate", {"from": sender}, node.content)
+        for session in self._deliveries.sessions():
+            if session.device.account.id == account.id and session.is_available:
+                session.endpoint.deliver(state, None)
+
+
+def _presence(account: Account, *, available: bool) -> Node:
+    return Node("presence", {"from": account.lid, "type": None if available else "unavailable"})
+
+
+def take_presence(service: Service, session: Session, node: Node, parent: int | None) -> None:
+    """Handle available, unavailable and subscribe; a name given is the account's push name from now on."""
+    kind = get_text(node, "type") or "available"
+    account = session.device.account
+    if kind == "subscribe":
+        wanted = service.world.find(require_jid(node, "to"))
+        if wanted is not None:
+            service.world.after(lambda: service.presence.subscribe(session, wanted))
+    elif kind in ("available", "unavailable"):
+        name = get_text(node, "name")
+        if name and name != account.name:
+            service.world.rename(account, name)
+        session.is_available = kind == "available"
+        service.world.after(lambda: service.presence.announce(account))
+
+
+def take_chatstate(service: Service, session: Session, node: Node, parent: int | None) -> None:
+    """Pass on composing and paused."""
+    to = require_jid(node, "to")
+    account = service.world.find(to)
+    if account is not None:
+        service.world.after(lambda: service.presence.pass_chatstate(session, account, node, by_lid=to.is_lid))

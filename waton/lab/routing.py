@@ -1,0 +1,176 @@
+"""Routing: messages to every device they name, receipts back to the author, and what acknowledges what.
+
+A message comes in with one ciphertext for each device and leaves as one stanza per device, with that device's
+ciphertext only. `from` is the author's device, in the addressing (PN or LID) the sender used; the other address goes
+along as sender_lid or sender_pn. The author's other devices get theirs with `recipient`, the conversation. The
+sender's ack goes out after everything is in the queues.
+
+Source: Baileys Utils/decode-wa-message.ts and Socket/messages-recv.ts, whatsmeow message.go and receipt.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from waton.jid import Jid
+from waton.lab.deliveries import Session
+from waton.lab.world import Account, Device
+from waton.protocol.binary_node import Node, get_jid, get_text, require_text
+from waton.protocol.signal_repo import EncType
+from waton.protocol.stanza.message import Enc, IncomingMessage, OutgoingMessage
+from waton.protocol.stanza.receipt import Receipt, ReceiptType, server_ack
+
+if TYPE_CHECKING:
+    from waton.lab.service import Service
+
+PEER = "peer"
+NACK_NO_SUCH_USER = 404
+"""Guess: which code the service uses for a conversation it does not know. A capture of such a nack would settle it."""
+_PRIVATE_CHILDREN = {"tctoken", "cstoken"}
+"""Children of a message that are for the server only."""
+_TO_DEVICE = {ReceiptType.RETRY, ReceiptType.SENDER, ReceiptType.ENC_REKEY_RETRY}
+"""Receipts for the device that `to` names."""
+_TO_PHONE = {ReceiptType.PEER_MSG, ReceiptType.HIST_SYNC, ReceiptType.SERVER_ERROR}
+"""Receipts for the phone of the account that `to` names."""
+_SELF_ONLY = {ReceiptType.READ_SELF, ReceiptType.PLAYED_SELF}
+"""Receipts that tell the reader's other devices and nobody else."""
+_TELLS_SELF_TOO = {ReceiptType.READ, ReceiptType.PLAYED}
+
+
+# --- messages -------------------------------------------------------------------------------------------------------
+
+
+def take_message(service: Service, session: Session, node: Node, parent: int | None) -> None:
+    """Queue a message for each of its devices, then acknowledge it."""
+    message = OutgoingMessage.from_node(node)
+    t = service.world.t()
+    recipient = service.world.find(message.to)
+    if recipient is None:
+        service.world.note("lab.no_such_user", parent, id=message.id)
+        service.reply(session, server_ack(node, t=t, error=NACK_NO_SUCH_USER), parent)
+        return
+    skipped = 0
+    for jid, enc in _ciphertexts(message):
+        device = service.world.locate(jid)
+        if device is None or device.key == session.device.key:
+            skipped += 1
+            continue
+        incoming = _incoming(message, enc, session.device, device, recipient, t)
+        service.deliveries.put(device, _with_priority(incoming.to_node(), message), parent)
+    if skipped:
+        service.world.note("lab.no_such_device", parent, id=message.id, count=skipped)
+    service.reply(session, server_ack(node, t=t), parent)
+
+
+def _ciphertexts(message: OutgoingMessage) -> Iterator[tuple[Jid, Enc]]:
+    yield from message.encs
+    if message.bare is not None:
+        yield message.to, message.bare
+
+
+def _incoming(
+    message: OutgoingMessage, enc: Enc, author: Device, device: Device, recipient: Account, t: int
+) -> IncomingMessage:
+    by_lid = message.to.is_lid
+    is_peer = message.category == PEER
+    is_own = device.account.id == author.account.id
+    goes_along = is_own and not is_peer
+    return IncomingMessage(
+        id=message.id,
+        sender=author.lid if by_lid else author.pn,
+        t=t,
+        type=message.type,
+        encs=(enc,),
+        recipient=message.to.bare if goes_along else None,
+        category=message.category,
+        notify=author.account.name,
+        sender_pn=author.account.pn if by_lid else None,
+        sender_lid=None if by_lid else author.account.lid,
+        recipient_pn=recipient.pn if goes_along and by_lid else None,
+        recipient_lid=recipient.lid if goes_along and not by_lid else None,
+        addressing_mode="lid" if by_lid else "pn",
+        edit=message.edit,
+        device_identity=message.device_identity if enc.type == EncType.PKMSG else b"",
+        extra=tuple(child for child in message.extra if child.tag not in _PRIVATE_CHILDREN),
+    )
+
+
+def _with_priority(node: Node, message: OutgoingMessage) -> Node:
+    if message.push_priority is None:
+        return node
+    return Node(node.tag, {**node.attrs, "push_priority": message.push_priority}, node.content)
+
+
+# --- receipts -------------------------------------------------------------------------------------------------------
+
+
+def take_receipt(service: Service, session: Session, node: Node, parent: int | None) -> None:
+    """Take the messages off the reader's queue, pass the receipt on, acknowledge it."""
+    ids = [require_text(node, "id")]
+    if "to" in node.attrs:
+        receipt = Receipt.from_node(node)
+        ids = list(receipt.ids)
+        _pass_on(service, session.device, receipt, parent)
+    # Without `to` (Baileys writes such "sender" receipts) nobody can be told, but the message has arrived all the same.
+    for id in ids:
+        service.deliveries.settle(session.device, "message", id)
+    service.reply(session, server_ack(node, t=service.world.t()), parent)
+
+
+def _pass_on(service: Service, reader: Device, receipt: Receipt, parent: int | None) -> None:
+    account = service.world.find(receipt.peer)
+    if account is None:
+        return
+    t = service.world.t()
+    sender = reader.lid if receipt.peer.is_lid else reader.pn
+    told = Receipt(
+        ids=receipt.ids,
+        peer=sender,
+        type=receipt.type,
+        participant=receipt.participant,
+        recipient=receipt.recipient,
+        t=t,
+        content=receipt.content,
+    )
+    for device in _told(service, reader, account, receipt):
+        service.deliveries.put(device, told.to_node(incoming=True), parent)
+    if receipt.type in _SELF_ONLY | _TELLS_SELF_TOO and account.id != reader.account.id:
+        own = Receipt(ids=receipt.ids, peer=sender, type=receipt.type, recipient=receipt.peer.bare, t=t)
+        for device in service.world.devices(reader.account):
+            if device.key != reader.key:
+                service.deliveries.put(device, own.to_node(incoming=True), parent)
+
+
+def _told(service: Service, reader: Device, account: Account, receipt: Receipt) -> list[Device]:
+    """Who gets the receipt."""
+    if receipt.type in _SELF_ONLY:
+        return []
+    if receipt.type in _TO_PHONE:
+        number = 0
+    elif receipt.type in _TO_DEVICE:
+        number = receipt.peer.device
+    else:
+        return [device for device in service.world.devices(account) if device.key != reader.key]
+    device = service.world.device(account, number)
+    return [] if device is None or device.key == reader.key else [device]
+
+
+# --- acks -----------------------------------------------------------------------------------------------------------
+
+
+def take_ack(service: Service, session: Session, node: Node, parent: int | None) -> None:
+    """Take the stanza that is acknowledged off the device's queue."""
+    peer = get_jid(node, "to")
+    found = service.deliveries.settle(
+        session.device,
+        get_text(node, "class") or "",
+        require_text(node, "id"),
+        "" if peer is None else str(peer),
+        get_text(node, "type") or "",
+    )
+    error = get_text(node, "error")
+    if error is not None:
+        service.world.note("lab.nack", parent, id=require_text(node, "id"), error=error)
+    elif not found and get_text(node, "class") != "message":
+        service.world.note("lab.stray_ack", parent, id=require_text(node, "id"))
