@@ -14,6 +14,8 @@ mod node;
 #[cfg(feature = "python")]
 mod noise;
 #[cfg(feature = "python")]
+mod signal;
+#[cfg(feature = "python")]
 mod text;
 
 #[cfg(feature = "python")]
@@ -21,5 +23,6 @@ mod text;
 fn _core(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
     node::register(module)?;
     noise::register(module)?;
-    curve::register(module)
+    curve::register(module)?;
+    signal::register(module)
 }

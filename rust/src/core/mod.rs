@@ -4,5 +4,6 @@ pub mod codec;
 pub mod curve;
 pub mod hash;
 pub mod noise;
+pub mod signal;
 pub mod tokens;
 pub mod xeddsa;
