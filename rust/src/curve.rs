@@ -37,7 +37,7 @@ fn xeddsa_verify(public_key: &[u8], message: &[u8], signature: &[u8]) -> Result<
 }
 
 #[pyfunction]
-#[pyo3(signature = (key, length, info = None, salt = None))]
+#[pyo3(signature = (key, length, info = None, salt = None), text_signature = "(key, length, info=b'', salt=b'')")]
 fn hkdf_sha256<'py>(
     py: Python<'py>, key: &[u8], length: usize, info: Option<&[u8]>, salt: Option<&[u8]>,
 ) -> Result<Bound<'py, PyBytes>, Error> {

@@ -186,7 +186,9 @@ impl<'py> Build for PyBuild<'py> {
     }
 
     #[inline]
-    fn node(&mut self, tag: Atom<'_>, attrs: Self::Attrs, content: Content<'_, Self::Node>) -> Result<Self::Node, Error> {
+    fn node(
+        &mut self, tag: Atom<'_>, attrs: Self::Attrs, content: Content<'_, Self::Node>,
+    ) -> Result<Self::Node, Error> {
         let py = self.py;
         let content = match content {
             Content::None => py.None(),

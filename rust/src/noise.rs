@@ -53,7 +53,7 @@ impl NoiseHandshake {
         Ok(Self { inner: Mutex::new(Some(inner)), initiator })
     }
 
-    #[pyo3(signature = (payload = None))]
+    #[pyo3(signature = (payload = None), text_signature = "($self, payload=b'')")]
     fn write_message<'py>(&self, py: Python<'py>, payload: Option<&[u8]>) -> Result<Bound<'py, PyBytes>, Error> {
         let message =
             self.with(|inner| inner.write(payload.unwrap_or(b"")).map_err(|failure| self.failure(failure, "")))?;
@@ -87,6 +87,7 @@ impl NoiseHandshake {
         self.with(|inner| Ok(inner.is_finished()))
     }
 
+    #[allow(clippy::wrong_self_convention)] // Python objects cannot be consumed; `inner` is left empty instead
     fn into_transport(&self) -> Result<NoiseTransport, Error> {
         let mut inner = lock(&self.inner);
         if !inner.as_ref().ok_or(SPENT)?.is_finished() {

@@ -37,7 +37,17 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Servers with a number of their own, in the order of `server_name`.
 pub const SERVERS: [&str; 12] = [
-    "s.whatsapp.net", "lid", "g.us", "broadcast", "newsletter", "hosted", "hosted.lid", "bot", "call", "c.us", "msgr",
+    "s.whatsapp.net",
+    "lid",
+    "g.us",
+    "broadcast",
+    "newsletter",
+    "hosted",
+    "hosted.lid",
+    "bot",
+    "call",
+    "c.us",
+    "msgr",
     "interop",
 ];
 pub const PN: u8 = 0;
@@ -570,7 +580,11 @@ pub fn parse_jid(text: &str) -> Option<JidParts<'_>> {
         _ => (user, 0),
     };
     Some(JidParts {
-        user: Cow::Borrowed(user), server, device: device.unwrap_or(0), integrator, is_ad: device.is_some(),
+        user: Cow::Borrowed(user),
+        server,
+        device: device.unwrap_or(0),
+        integrator,
+        is_ad: device.is_some(),
     })
 }
 

@@ -18,7 +18,8 @@ pub fn sign(private: &[u8; 32], message: &[u8], random: &[u8; 64]) -> [u8; 64] {
 
     let mut prefix = [0xff_u8; 32];
     prefix[0] = 0xfe;
-    let nonce = reduce(Sha512::new().chain_update(prefix).chain_update(clamped).chain_update(message).chain_update(random));
+    let nonce =
+        reduce(Sha512::new().chain_update(prefix).chain_update(clamped).chain_update(message).chain_update(random));
     let commitment = EdwardsPoint::mul_base(&nonce).compress().to_bytes();
     let challenge = challenge(&commitment, &public, message);
 
