@@ -235,4 +235,4 @@ class Deliveries:
         rows = self.world.database.rows(
             "SELECT tag, count(*) FROM queue WHERE account = ? AND number = ? GROUP BY tag", *device.key
         )
-        return cast("dict[str, int]", dict(cast("list[tuple[str, int]]", rows)))
+        return dict(cast("list[tuple[str, int]]", rows))

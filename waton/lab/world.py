@@ -28,7 +28,7 @@ PREKEYS_LOW = 5
 """A device with fewer one-time prekeys left is told so."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Account:
     """A person."""
 
@@ -46,8 +46,11 @@ class Account:
     key_list_t: int
     """Unix seconds of its signing."""
 
+    def __repr__(self) -> str:
+        return f"<Account {self.id}>"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Device:
     """One device of an account; 0 is the phone."""
 
@@ -77,6 +80,9 @@ class Device:
     def key(self) -> tuple[int, int]:
         """(account id, number)."""
         return self.account.id, self.number
+
+    def __repr__(self) -> str:
+        return f"<Device {self.number} of {self.account!r}>"
 
 
 _ACCOUNT = "id, pn, lid, name, raw_id, identity, key_list, key_list_t"
