@@ -80,10 +80,14 @@ class WatonPeer:
         await phone.scan(qr)
         await self.client.wait_open(TIMEOUT)
 
+    def renew(self) -> None:
+        """A new client over the same store, not started."""
+        self.client = self._client()
+
     async def restart(self) -> None:
         """Another process's worth: a new client over the same store."""
         await self.client.close()
-        self.client = self._client()
+        self.renew()
         await self.client.start()
         await self.client.wait_open(TIMEOUT)
 
