@@ -1,6 +1,7 @@
 //! `Jid`, the Python value of an address.
 
-use crate::core::codec::{self, JidParts, Server, WireJid};
+use crate::core::codec::{Server, WireJid};
+use crate::core::jid::{self as core, JidParts};
 use crate::error::Error;
 use crate::text;
 use pyo3::basic::CompareOp;
@@ -28,6 +29,9 @@ impl Jid {
     /// The Python value of a JID on the wire.
     pub fn from_wire(py: Python<'_>, wire: &WireJid<'_>) -> Self {
         let user = match &wire.user {
+            Some(user) if wire.agent > 0 => {
+                user.with(|user| PyString::new(py, &format!("{user}_{}", wire.agent)).unbind())
+            }
             Some(user) => text::atom(py, user),
             None => text::empty(py),
         };
@@ -39,7 +43,7 @@ impl Jid {
     }
 
     fn from_parts(py: Python<'_>, parts: &JidParts<'_>) -> Self {
-        let server = match codec::server_number(parts.server) {
+        let server = match core::server_number(parts.server) {
             Some(number) => PyServer::Known(number),
             None => PyServer::Other(PyString::new(py, parts.server).unbind()),
         };
@@ -53,7 +57,7 @@ impl Jid {
 
     fn server_text<'a>(&'a self, py: Python<'a>) -> PyResult<&'a str> {
         match &self.server {
-            PyServer::Known(number) => Ok(codec::SERVERS[usize::from(*number)]),
+            PyServer::Known(number) => Ok(core::server_name(*number)),
             PyServer::Other(text) => text.bind(py).to_str(),
         }
     }
@@ -78,17 +82,23 @@ impl Jid {
             PyServer::Known(number) => PyServer::Known(*number),
             PyServer::Other(text) => PyServer::Other(text.clone_ref(py)),
         };
-        Self { user: self.user.clone_ref(py), server, device, integrator: self.integrator, is_ad: device > 0 }
+        let is_ad = device > 0 || self.integrator > 0;
+        Self { user: self.user.clone_ref(py), server, device, integrator: self.integrator, is_ad }
     }
 
-    fn text(&self, py: Python<'_>, user: &str) -> PyResult<String> {
+    /// The text that is read as the same JID in the same wire form: with `:0` where device 0 is named.
+    pub fn full_text(&self, py: Python<'_>) -> PyResult<String> {
+        self.text(py, self.user_text(py)?, self.is_ad)
+    }
+
+    fn text(&self, py: Python<'_>, user: &str, with_device: bool) -> PyResult<String> {
         let server = self.server_text(py)?;
         let mut made = String::with_capacity(user.len() + server.len() + 8);
         if self.integrator > 0 {
             made.push_str(&format!("{}-", self.integrator));
         }
         made.push_str(user);
-        if self.device > 0 {
+        if with_device {
             made.push_str(&format!(":{}", self.device));
         }
         if !made.is_empty() {
@@ -103,38 +113,11 @@ impl Jid {
     }
 }
 
-/// Read `user[_agent][:device]@server`, `integrator-user:device@interop`, or a bare server.
+/// Read the text of a JID, or of a server alone.
 fn parse(text: &str) -> Result<JidParts<'_>, Error> {
-    let bad = || Error::Value("not a JID".to_owned());
-    let Some((left, server)) = text.split_once('@') else {
-        return if text.is_empty() || text.contains(':') {
-            Err(bad())
-        } else {
-            Ok(JidParts { user: Cow::Borrowed(""), server: text, device: 0, integrator: 0, is_ad: false })
-        };
-    };
-    if server.is_empty() || server.contains('@') {
-        return Err(bad());
-    }
-    let (left, device) = match left.split_once(':') {
-        Some((left, digits)) => (left, Some(digits.parse::<u16>().map_err(|_| bad())?)),
-        None => (left, None),
-    };
-    let (user, agent) = match left.split_once('_') {
-        Some((user, digits)) => (user, digits.parse::<u16>().map_err(|_| bad())?),
-        None => (left, 0),
-    };
-    let server = match (server, agent) {
-        ("s.whatsapp.net", 1) => "lid",
-        ("s.whatsapp.net", 128) => "hosted",
-        ("s.whatsapp.net", 129) => "hosted.lid",
-        _ => server,
-    };
-    let (user, integrator) = match (server, user.split_once('-')) {
-        ("interop", Some((number, rest))) => (rest, number.parse::<u16>().map_err(|_| bad())?),
-        _ => (user, 0),
-    };
-    Ok(JidParts { user: Cow::Borrowed(user), server, device: device.unwrap_or(0), integrator, is_ad: device.is_some() })
+    let server_alone = || JidParts { user: Cow::Borrowed(""), server: text, device: 0, integrator: 0, is_ad: false };
+    let is_alone = !text.is_empty() && !text.contains(['@', ':']);
+    core::parse(text).or_else(|| is_alone.then(server_alone)).ok_or_else(|| Error::Value("not a JID".to_owned()))
 }
 
 #[pymethods]
@@ -147,7 +130,11 @@ impl Jid {
         if server.is_empty() {
             return Err(Error::Value("a JID needs a server".to_owned()));
         }
-        let is_ad = is_ad.unwrap_or(device > 0);
+        if integrator > 0 && server != "interop" {
+            return Err(Error::Value("only interop addresses have an integrator".to_owned()));
+        }
+        // What names no device in any wire form is not AD, and what has one cannot be anything else.
+        let is_ad = is_ad.unwrap_or(false) || device > 0 || integrator > 0;
         Ok(Self::from_parts(py, &JidParts { user: Cow::Borrowed(user), server, device, integrator, is_ad }))
     }
 
@@ -195,38 +182,38 @@ impl Jid {
 
     #[getter]
     fn is_pn(&self) -> bool {
-        self.is_server_one_of(&[codec::PN, codec::LEGACY])
+        self.is_server_one_of(&[core::PN, core::LEGACY])
     }
 
     #[getter]
     fn is_lid(&self) -> bool {
-        self.is_server_one_of(&[codec::LID])
+        self.is_server_one_of(&[core::LID])
     }
 
     #[getter]
     fn is_hosted(&self) -> bool {
-        self.is_server_one_of(&[codec::HOSTED, codec::HOSTED_LID])
+        self.is_server_one_of(&[core::HOSTED, core::HOSTED_LID])
     }
 
     #[getter]
     fn is_user(&self, py: Python<'_>) -> PyResult<bool> {
-        let person = [codec::PN, codec::LEGACY, codec::LID, codec::HOSTED, codec::HOSTED_LID];
+        let person = [core::PN, core::LEGACY, core::LID, core::HOSTED, core::HOSTED_LID];
         Ok(self.is_server_one_of(&person) && !self.user_text(py)?.is_empty())
     }
 
     #[getter]
     fn is_group(&self) -> bool {
-        self.is_server_one_of(&[codec::GROUP])
+        self.is_server_one_of(&[core::GROUP])
     }
 
     #[getter]
     fn is_broadcast(&self) -> bool {
-        self.is_server_one_of(&[codec::BROADCAST])
+        self.is_server_one_of(&[core::BROADCAST])
     }
 
     #[getter]
     fn is_newsletter(&self) -> bool {
-        self.is_server_one_of(&[codec::NEWSLETTER])
+        self.is_server_one_of(&[core::NEWSLETTER])
     }
 
     #[getter]
@@ -235,21 +222,21 @@ impl Jid {
     }
 
     fn __str__(&self, py: Python<'_>) -> PyResult<String> {
-        self.text(py, self.user_text(py)?)
+        self.text(py, self.user_text(py)?, self.device > 0)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let user = self.user_text(py)?;
         let masked = match &self.server {
             _ if user.is_empty() => Cow::Borrowed(""),
-            PyServer::Known(codec::PN | codec::LEGACY | codec::HOSTED) => Cow::Borrowed("***"),
-            PyServer::Known(codec::GROUP) => match user.split_once('-') {
+            PyServer::Known(core::PN | core::LEGACY | core::HOSTED) => Cow::Borrowed("***"),
+            PyServer::Known(core::GROUP) => match user.split_once('-') {
                 Some((_, created)) => Cow::Owned(format!("***-{created}")),
                 None => Cow::Borrowed(user),
             },
             _ => Cow::Borrowed(user),
         };
-        Ok(format!("Jid('{}')", self.text(py, &masked)?))
+        Ok(format!("Jid('{}')", self.text(py, &masked, self.device > 0)?))
     }
 
     fn __richcmp__(&self, py: Python<'_>, other: &Bound<'_, PyAny>, op: CompareOp) -> PyResult<Py<PyAny>> {

@@ -1,13 +1,21 @@
 //! `Node`, the Python value of a stanza, and the codec's two functions over it.
 
-use crate::core::codec::{self, Atom, Build, Content, Fault, InflateFault, JidParts, Text, Unwritable, Writer};
+use crate::core::codec::{self, Build, Content, Fault, InflateFault, Text, Unwritable, Writer};
+use crate::core::tokens;
 use crate::error::Error;
 use crate::jid::Jid;
-use crate::{core::tokens, text};
+use crate::text;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
+use std::borrow::Cow;
 
 const MAX_INFLATED: usize = 64 << 20;
+
+/// Work above this many bytes runs without the interpreter lock.
+const WITHOUT_LOCK: usize = 64 << 10;
+
+/// A body of more bytes than this may hold so many nodes that the garbage collector would run while they are made.
+const MANY_NODES: usize = 8 << 10;
 
 // Not tracked by the garbage collector, for speed: a node can only be part of a cycle when somebody puts it into its own
 // content list by hand.
@@ -140,6 +148,33 @@ fn checked_content(content: Bound<'_, PyAny>) -> Result<Py<PyAny>, Error> {
     Err(Error::Type("content must be None, bytes, str or a list of nodes"))
 }
 
+/// Puts the garbage collector off while nodes are made. None of them can be garbage yet, and walking over them every few hundred
+/// allocations would take as long as making them. The lock is held all the time, so no other thread sees the pause.
+struct CollectorPause<'py> {
+    collector: Option<Bound<'py, PyModule>>,
+}
+
+impl<'py> CollectorPause<'py> {
+    fn new(py: Python<'py>) -> PyResult<Self> {
+        let collector = py.import("gc")?;
+        let is_on = collector.call_method0("isenabled")?.is_truthy()?;
+        if is_on {
+            collector.call_method0("disable")?;
+        }
+        Ok(Self { collector: is_on.then_some(collector) })
+    }
+}
+
+impl Drop for CollectorPause<'_> {
+    fn drop(&mut self) {
+        if let Some(collector) = &self.collector
+            && let Err(error) = collector.call_method0("enable")
+        {
+            error.write_unraisable(collector.py(), Some(collector));
+        }
+    }
+}
+
 /// Makes Python nodes while the reader reads.
 struct PyBuild<'py> {
     py: Python<'py>,
@@ -160,12 +195,21 @@ impl From<Unwritable> for Error {
 impl<'py> PyBuild<'py> {
     #[inline]
     fn value(&self, value: &Text<'_>) -> PyResult<Bound<'py, PyAny>> {
+        match value {
+            Text::Jid(jid) => Ok(Bound::new(self.py, Jid::from_wire(self.py, jid))?.into_any()),
+            _ => Ok(self.text(value)?.into_any()),
+        }
+    }
+
+    /// What stands where only text can: a tag, a name, a content.
+    #[inline]
+    fn text(&self, value: &Text<'_>) -> PyResult<Bound<'py, PyString>> {
         let py = self.py;
-        Ok(match value {
-            Text::Empty => text::empty(py).into_bound(py).into_any(),
-            Text::Atom(atom) => text::atom(py, atom).into_bound(py).into_any(),
-            Text::Jid(jid) => Bound::new(py, Jid::from_wire(py, jid))?.into_any(),
-        })
+        match value {
+            Text::Empty => Ok(text::empty(py).into_bound(py)),
+            Text::Atom(atom) => Ok(text::atom(py, atom).into_bound(py)),
+            Text::Jid(jid) => Ok(PyString::new(py, &Jid::from_wire(py, jid).full_text(py)?)),
+        }
     }
 }
 
@@ -180,26 +224,23 @@ impl<'py> Build for PyBuild<'py> {
     }
 
     #[inline]
-    fn attr(&mut self, attrs: &mut Self::Attrs, name: Atom<'_>, value: Text<'_>) -> Result<(), Error> {
-        attrs.set_item(text::atom(self.py, &name).bind(self.py), self.value(&value)?)?;
+    fn attr(&mut self, attrs: &mut Self::Attrs, name: Text<'_>, value: Text<'_>) -> Result<(), Error> {
+        attrs.set_item(self.text(&name)?, self.value(&value)?)?;
         Ok(())
     }
 
     #[inline]
     fn node(
-        &mut self, tag: Atom<'_>, attrs: Self::Attrs, content: Content<'_, Self::Node>,
+        &mut self, tag: Text<'_>, attrs: Self::Attrs, content: Content<'_, Self::Node>,
     ) -> Result<Self::Node, Error> {
         let py = self.py;
         let content = match content {
             Content::None => py.None(),
             Content::Bytes(bytes) => PyBytes::new(py, bytes).into_any().unbind(),
-            Content::Text(Text::Jid(jid)) => {
-                Bound::new(py, Jid::from_wire(py, &jid))?.into_any().str()?.into_any().unbind()
-            }
-            Content::Text(text) => self.value(&text)?.unbind(),
+            Content::Text(text) => self.text(&text)?.into_any().unbind(),
             Content::Nodes(nodes) => PyList::new(py, nodes)?.into_any().unbind(),
         };
-        Ok(Bound::new(py, Node { tag: text::atom(py, &tag), attrs: attrs.unbind(), content })?)
+        Ok(Bound::new(py, Node { tag: self.text(&tag)?.unbind(), attrs: attrs.unbind(), content })?)
     }
 }
 
@@ -209,24 +250,18 @@ fn write_text(writer: &mut Writer, text: &Bound<'_, PyString>) -> Result<(), Err
 
 fn write_node(writer: &mut Writer, node: &Node, py: Python<'_>, depth: usize) -> Result<(), Error> {
     if depth >= codec::MAX_DEPTH {
-        return Err(Error::Value("nodes nested deeper than 128".to_owned()));
-    }
-    let tag = node.tag.bind(py);
-    if tag.is_empty()? {
-        return Err(Unwritable::NoTag.into());
+        return Err(Unwritable::TooDeep.into());
     }
     let attrs = node.attrs.bind(py);
     let content = node.content.bind(py);
-    writer.list(2 * attrs.len() + 1 + usize::from(!content.is_none()))?;
-    write_text(writer, tag)?;
+    writer.head(node.tag.bind(py).to_str()?, attrs.len(), !content.is_none())?;
     for (name, value) in attrs {
         let name = name.cast::<PyString>().map_err(|_| Error::Type("an attribute's name must be str"))?;
         write_text(writer, name)?;
         if let Ok(text) = value.cast::<PyString>() {
             write_text(writer, text)?;
         } else if let Ok(jid) = value.cast::<Jid>() {
-            let parts: JidParts<'_> = jid.get().parts(py)?;
-            writer.jid(&parts)?;
+            writer.jid(&jid.get().parts(py)?)?;
         } else {
             return Err(Error::Type("an attribute must be str or Jid"));
         }
@@ -255,30 +290,44 @@ fn encode_node<'py>(py: Python<'py>, node: &Bound<'py, Node>) -> Result<Bound<'p
     Ok(PyBytes::new(py, &writer.out))
 }
 
-fn inflated(data: &[u8], max: usize) -> Result<std::borrow::Cow<'_, [u8]>, Error> {
-    codec::inflate(data, max).map_err(|fault| match fault {
-        InflateFault::Damaged => Error::Decode(data.len().min(1), "compressed node"),
-        InflateFault::TooLong => Error::Decode(data.len(), "compressed node, longer than allowed"),
+fn inflated<'a>(py: Python<'_>, data: &'a [u8], max: usize) -> PyResult<Cow<'a, [u8]>> {
+    let done = if data.len() > WITHOUT_LOCK {
+        py.detach(|| codec::inflate(data, max))
+    } else {
+        codec::inflate(data, max)
+    };
+    done.map_err(|fault| {
+        let (offset, what) = match fault {
+            InflateFault::Damaged(offset) => (offset, "compressed node"),
+            InflateFault::TooLong(offset) => (offset, "compressed node, longer than allowed"),
+        };
+        Error::Decode(offset, what).raise(py, data)
     })
 }
 
 #[pyfunction]
 #[pyo3(signature = (data, max_inflated = MAX_INFLATED))]
 fn decode_node<'py>(py: Python<'py>, data: &[u8], max_inflated: usize) -> PyResult<Bound<'py, Node>> {
-    let body = inflated(data, max_inflated).map_err(|error| error.raise(py, data))?;
+    let body = inflated(py, data, max_inflated)?;
+    let _pause = if body.len() > MANY_NODES { Some(CollectorPause::new(py)?) } else { None };
     codec::read_node(&body, &mut PyBuild { py }).map_err(|error| error.raise(py, &body))
 }
 
 #[pyfunction]
 #[pyo3(signature = (data, max_inflated = MAX_INFLATED))]
-fn inflate_node<'py>(py: Python<'py>, data: &[u8], max_inflated: usize) -> PyResult<Bound<'py, PyBytes>> {
-    let body = inflated(data, max_inflated).map_err(|error| error.raise(py, data))?;
-    Ok(PyBytes::new(py, &body))
+fn inflate_node<'py>(data: &Bound<'py, PyBytes>, max_inflated: usize) -> PyResult<Bound<'py, PyBytes>> {
+    let py = data.py();
+    Ok(match inflated(py, data.as_bytes(), max_inflated)? {
+        Cow::Borrowed(_) => data.clone(),
+        Cow::Owned(body) => PyBytes::new(py, &body),
+    })
 }
 
 #[pyfunction]
-fn deflate_node<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
-    PyBytes::new(py, &codec::deflate(data))
+fn deflate_node<'py>(py: Python<'py>, data: &[u8]) -> Result<Bound<'py, PyBytes>, Error> {
+    let done = if data.len() > WITHOUT_LOCK { py.detach(|| codec::deflate(data)) } else { codec::deflate(data) };
+    let body = done.ok_or_else(|| Error::Value("not an encoded, uncompressed node".to_owned()))?;
+    Ok(PyBytes::new(py, &body))
 }
 
 #[pyfunction]

@@ -1,6 +1,7 @@
 //! Python strings that are needed again and again: tokens and servers, made once.
 
-use crate::core::codec::{Atom, SERVERS};
+use crate::core::codec::Atom;
+use crate::core::jid::SERVERS;
 use crate::core::tokens;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

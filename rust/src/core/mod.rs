@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod curve;
 pub mod hash;
+pub mod jid;
 pub mod noise;
 pub mod signal;
 pub mod tokens;

@@ -1,0 +1,368 @@
+//! Bytes to stanza events.
+
+use super::{
+    AD_JID, BINARY_8, BINARY_20, BINARY_32, DICTIONARY_0, DICTIONARY_3, FB_JID, HEX_8, INTEROP_JID, JID_PAIR, LIST_8,
+    LIST_16, LIST_EMPTY, MAX_DEPTH, NIBBLE_8,
+};
+use crate::core::jid::{self, INTEROP};
+use crate::core::tokens;
+
+const NIBBLES: &[u8; 16] = b"0123456789-.\0\0\0\0";
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// The longest packed text: 127 bytes, two digits each.
+const UNPACKED_MAX: usize = 254;
+
+/// Memory set aside for children before any of them was seen.
+const FIRST_CHILDREN: usize = 1024;
+
+/// Where reading stopped, in bytes from the start of the (inflated) input, flag byte counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault(pub usize);
+
+/// A piece of text as it stands on the wire.
+#[derive(Debug, Clone, Copy)]
+pub enum Atom<'a> {
+    /// By number; see `tokens`.
+    Token(u16),
+    Plain(&'a str),
+    Packed(Packed<'a>),
+}
+
+/// Digits two to a byte, checked when they were read.
+#[derive(Debug, Clone, Copy)]
+pub struct Packed<'a> {
+    bytes: &'a [u8],
+    length: usize,
+    alphabet: &'static [u8; 16],
+}
+
+impl Atom<'_> {
+    /// Call `take` with the text; packed digits are unpacked on the stack.
+    #[inline]
+    pub fn with<R>(&self, take: impl FnOnce(&str) -> R) -> R {
+        match self {
+            Self::Token(number) => take(tokens::all().get(usize::from(*number)).copied().unwrap_or("")),
+            Self::Plain(text) => take(text),
+            Self::Packed(packed) => packed.with(take),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Token(_) => false,
+            Self::Plain(text) => text.is_empty(),
+            Self::Packed(packed) => packed.length == 0,
+        }
+    }
+}
+
+impl Packed<'_> {
+    #[inline]
+    fn with<R>(&self, take: impl FnOnce(&str) -> R) -> R {
+        let mut digits = [0; UNPACKED_MAX];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.bytes) {
+            pair[0] = self.alphabet[usize::from(byte >> 4)];
+            pair[1] = self.alphabet[usize::from(byte & 15)];
+        }
+        take(digits.get(..self.length).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or(""))
+    }
+}
+
+/// The server part of a JID.
+#[derive(Debug, Clone, Copy)]
+pub enum Server<'a> {
+    /// One of `jid::SERVERS`, by index.
+    Known(u8),
+    Other(Atom<'a>),
+}
+
+/// A JID as it stands on the wire.
+#[derive(Debug, Clone, Copy)]
+pub struct WireJid<'a> {
+    /// None for an address without a user: the server itself.
+    pub user: Option<Atom<'a>>,
+    pub server: Server<'a>,
+    pub device: u16,
+    pub integrator: u16,
+    /// The domain byte of an AD_JID that stands for no known server; otherwise 0.
+    pub agent: u8,
+    /// Written in a form that names the device: AD_JID, FB_JID or INTEROP_JID.
+    pub is_ad: bool,
+}
+
+/// A value in the place of text: a tag, an attribute's name or value, a content.
+#[derive(Debug, Clone, Copy)]
+pub enum Text<'a> {
+    Empty,
+    Atom(Atom<'a>),
+    Jid(WireJid<'a>),
+}
+
+impl Text<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Atom(atom) => atom.is_empty(),
+            Self::Jid(_) => false,
+        }
+    }
+}
+
+/// What a node holds.
+pub enum Content<'a, N> {
+    None,
+    Bytes(&'a [u8]),
+    Text(Text<'a>),
+    Nodes(Vec<N>),
+}
+
+/// Makes nodes of the owner's kind. A JID in the place of a tag or of an attribute's name is the text of that JID.
+pub trait Build {
+    type Attrs;
+    type Node;
+    type Error: From<Fault>;
+    fn attrs(&mut self) -> Result<Self::Attrs, Self::Error>;
+    fn attr(&mut self, attrs: &mut Self::Attrs, name: Text<'_>, value: Text<'_>) -> Result<(), Self::Error>;
+    fn node(
+        &mut self, tag: Text<'_>, attrs: Self::Attrs, content: Content<'_, Self::Node>,
+    ) -> Result<Self::Node, Self::Error>;
+}
+
+/// Read one node from a body that begins with the flag byte, which is not looked at; all of it must be used.
+pub fn read_node<B: Build>(body: &[u8], build: &mut B) -> Result<B::Node, B::Error> {
+    let mut reader = Reader { body, at: 1 };
+    let node = reader.node(build, 0)?;
+    if reader.at != body.len() {
+        return Err(Fault(reader.at).into());
+    }
+    Ok(node)
+}
+
+struct Reader<'a> {
+    body: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    #[inline]
+    fn byte(&mut self) -> Result<u8, Fault> {
+        let byte = *self.body.get(self.at).ok_or(self.end())?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    #[inline]
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
+        let end = self.at.checked_add(count).ok_or(self.end())?;
+        let taken = self.body.get(self.at..end).ok_or(self.end())?;
+        self.at = end;
+        Ok(taken)
+    }
+
+    /// The fault of a body that ends too early, or of a size that is not there.
+    fn end(&self) -> Fault {
+        Fault(self.at.min(self.body.len()))
+    }
+
+    fn u16(&mut self) -> Result<u16, Fault> {
+        Ok(u16::from(self.byte()?) << 8 | u16::from(self.byte()?))
+    }
+
+    fn u20(&mut self) -> Result<usize, Fault> {
+        let high = usize::from(self.byte()? & 0x0f);
+        Ok(high << 16 | usize::from(self.u16()?))
+    }
+
+    fn u32(&mut self) -> Result<usize, Fault> {
+        Ok(usize::from(self.u16()?) << 16 | usize::from(self.u16()?))
+    }
+
+    fn list_size(&mut self, tag: u8) -> Result<usize, Fault> {
+        match tag {
+            LIST_EMPTY => Ok(0),
+            LIST_8 => Ok(usize::from(self.byte()?)),
+            LIST_16 => Ok(usize::from(self.u16()?)),
+            _ => Err(Fault(self.at - 1)),
+        }
+    }
+
+    fn node<B: Build>(&mut self, build: &mut B, depth: usize) -> Result<B::Node, B::Error> {
+        let start = self.at;
+        if depth >= MAX_DEPTH {
+            return Err(Fault(start).into());
+        }
+        let list = self.byte()?;
+        let size = self.list_size(list)?;
+        if size == 0 {
+            return Err(Fault(start).into());
+        }
+        let at = self.at;
+        let tag = self.text()?;
+        if tag.is_empty() {
+            return Err(Fault(at).into());
+        }
+        let mut attrs = build.attrs()?;
+        for _ in 0..(size - 1) / 2 {
+            let name = self.text()?;
+            let value = self.text()?;
+            build.attr(&mut attrs, name, value)?;
+        }
+        let content = if size % 2 == 0 { self.content(build, depth)? } else { Content::None };
+        build.node(tag, attrs, content)
+    }
+
+    fn content<B: Build>(&mut self, build: &mut B, depth: usize) -> Result<Content<'a, B::Node>, B::Error> {
+        let tag = self.byte()?;
+        match tag {
+            LIST_EMPTY | LIST_8 | LIST_16 => self.children(tag, build, depth),
+            BINARY_8 | BINARY_20 | BINARY_32 => Ok(Content::Bytes(self.binary(tag)?)),
+            _ => Ok(Content::Text(self.text_of(tag)?)),
+        }
+    }
+
+    fn children<B: Build>(
+        &mut self, tag: u8, build: &mut B, depth: usize,
+    ) -> Result<Content<'a, B::Node>, B::Error> {
+        let at = self.at - 1;
+        let count = self.list_size(tag)?;
+        // The smallest node takes three bytes; a longer list than fits is a lie, found before memory is set aside.
+        if count > (self.body.len() - self.at) / 3 {
+            return Err(Fault(at).into());
+        }
+        let mut nodes = Vec::with_capacity(count.min(FIRST_CHILDREN));
+        for _ in 0..count {
+            nodes.push(self.node(build, depth + 1)?);
+        }
+        Ok(Content::Nodes(nodes))
+    }
+
+    fn binary(&mut self, tag: u8) -> Result<&'a [u8], Fault> {
+        let length = match tag {
+            BINARY_8 => usize::from(self.byte()?),
+            BINARY_20 => self.u20()?,
+            _ => self.u32()?,
+        };
+        self.take(length)
+    }
+
+    #[inline]
+    fn text(&mut self) -> Result<Text<'a>, Fault> {
+        let tag = self.byte()?;
+        self.text_of(tag)
+    }
+
+    #[inline]
+    fn text_of(&mut self, tag: u8) -> Result<Text<'a>, Fault> {
+        match tag {
+            LIST_EMPTY => Ok(Text::Empty),
+            JID_PAIR | AD_JID | FB_JID | INTEROP_JID => Ok(Text::Jid(self.jid(tag)?)),
+            _ => Ok(Text::Atom(self.atom_of(tag)?)),
+        }
+    }
+
+    #[inline]
+    fn atom(&mut self) -> Result<Atom<'a>, Fault> {
+        let tag = self.byte()?;
+        self.atom_of(tag)
+    }
+
+    #[inline]
+    fn atom_of(&mut self, tag: u8) -> Result<Atom<'a>, Fault> {
+        match tag {
+            1..DICTIONARY_0 => Ok(Atom::Token(u16::from(tag))),
+            DICTIONARY_0..=DICTIONARY_3 => {
+                let index = u16::from(self.byte()?);
+                Ok(Atom::Token(u16::from(DICTIONARY_0) + u16::from(tag - DICTIONARY_0) * 256 + index))
+            }
+            BINARY_8 | BINARY_20 | BINARY_32 => {
+                let at = self.at - 1;
+                let text = std::str::from_utf8(self.binary(tag)?).map_err(|_| Fault(at))?;
+                Ok(Atom::Plain(text))
+            }
+            NIBBLE_8 => self.packed(NIBBLES).map(Atom::Packed),
+            HEX_8 => self.packed(HEX).map(Atom::Packed),
+            _ => Err(Fault(self.at - 1)),
+        }
+    }
+
+    fn packed(&mut self, alphabet: &'static [u8; 16]) -> Result<Packed<'a>, Fault> {
+        let at = self.at;
+        let head = self.byte()?;
+        let bytes = self.take(usize::from(head & 0x7f))?;
+        // An odd count ends in a filler, which is not looked at.
+        let odd = usize::from(head >> 7);
+        let length = (bytes.len() * 2).checked_sub(odd).ok_or(Fault(at))?;
+        let is_digit = |value: u8| alphabet[usize::from(value)] != 0;
+        let (last, full) = match (odd, bytes.split_last()) {
+            (1, Some((last, full))) => (Some(*last), full),
+            _ => (None, bytes),
+        };
+        let good = full.iter().all(|byte| is_digit(byte >> 4) && is_digit(byte & 15));
+        if !good || last.is_some_and(|byte| !is_digit(byte >> 4)) {
+            return Err(Fault(at));
+        }
+        Ok(Packed { bytes, length, alphabet })
+    }
+
+    fn jid(&mut self, tag: u8) -> Result<WireJid<'a>, Fault> {
+        match tag {
+            JID_PAIR => {
+                let user = self.user()?;
+                let server = self.server()?;
+                Ok(WireJid { user, server, device: 0, integrator: 0, agent: 0, is_ad: false })
+            }
+            AD_JID => self.ad_jid(),
+            FB_JID => {
+                let user = self.user()?;
+                let device = self.u16()?;
+                let server = self.server()?;
+                Ok(WireJid { user, server, device, integrator: 0, agent: 0, is_ad: true })
+            }
+            _ => {
+                let user = self.user()?;
+                let device = self.u16()?;
+                let integrator = self.u16()?;
+                self.interop_server();
+                Ok(WireJid { user, server: Server::Known(INTEROP), device, integrator, agent: 0, is_ad: true })
+            }
+        }
+    }
+
+    fn ad_jid(&mut self) -> Result<WireJid<'a>, Fault> {
+        let domain = self.byte()?;
+        let device = u16::from(self.byte()?);
+        let user = self.user()?;
+        let (server, agent) = match jid::domain_server(domain) {
+            Some(server) => (server, 0),
+            None => (jid::PN, domain),
+        };
+        Ok(WireJid { user, server: Server::Known(server), device, integrator: 0, agent, is_ad: true })
+    }
+
+    fn user(&mut self) -> Result<Option<Atom<'a>>, Fault> {
+        let tag = self.byte()?;
+        if tag == LIST_EMPTY { Ok(None) } else { self.atom_of(tag).map(Some) }
+    }
+
+    #[inline]
+    fn server(&mut self) -> Result<Server<'a>, Fault> {
+        let at = self.at;
+        let atom = self.atom()?;
+        if atom.is_empty() {
+            return Err(Fault(at));
+        }
+        Ok(match atom.with(jid::server_number) {
+            Some(number) => Server::Known(number),
+            None => Server::Other(atom),
+        })
+    }
+
+    /// The server of an INTEROP_JID is always the same, and some leave it out: take it if it is there.
+    fn interop_server(&mut self) {
+        let at = self.at;
+        if !matches!(self.server(), Ok(Server::Known(INTEROP))) {
+            self.at = at;
+        }
+    }
+}
