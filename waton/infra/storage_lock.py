@@ -1,6 +1,6 @@
 """One holder per account: an exclusive lock of the operating system on a file beside the account's.
 
-Two processes that advance one ratchet would both be right and the account would be ruined, so the second one is refused.
+Two processes that advance one ratchet would both be right and the account would be ruined, so the second is refused.
 The kernel drops the lock when its holder ends, however it ends (`kill -9` too), so there is no stale lock to clean up;
 the file itself stays, and holds the holder's process id only to name it. The lock belongs to the open file, not to the
 process: a second open in the same process is refused as well.
@@ -26,7 +26,7 @@ class AccountLock:
         """Lock an account file, which need not exist yet; its directory must.
 
         Raises:
-            StorageError: somebody holds it (the sentence says who, when that is known), or the file system has no locks.
+            StorageError: somebody holds it (the sentence says who, if that is known), or the file system has no locks.
         """
         path = account.with_suffix(".lock")
         try:

@@ -36,7 +36,7 @@ from waton.ports import Clock, RecordKind, StoredEvent
 T = TypeVar("T")
 
 UNIT_HISTORY: Final = 1_000_000
-"""How many of the last units are remembered one by one; about 80 MB with their transitions. Older ones count as committed."""
+"""How many of the last units are remembered one by one, with their transitions. Older ones count as committed."""
 
 
 class _Connection(aiosqlite.Connection):
@@ -53,7 +53,7 @@ class _Connection(aiosqlite.Connection):
         def call() -> T:
             return work(self._conn)
 
-        result: T = await self._execute(call)
+        result: T = await self._execute(call)  # pyright: ignore[reportUnknownMemberType]  it has no annotations
         return result
 
 
@@ -107,7 +107,7 @@ class SqliteUnit:
 
     def transition(self, machine: str, before: str, after: str, detail: Mapping[str, str | int] | None = None) -> None:
         self._check_open()
-        text = json.dumps(dict(detail), ensure_ascii=False) if detail else ""
+        text = json.dumps(dict(detail)) if detail else ""
         self.transitions.append((machine, before, after, text))
 
     @property
@@ -148,17 +148,15 @@ class SqliteStore:
             StorageError: another process or this one holds it; or the file is damaged, of another program or of a newer
                 waton, and was left as it is.
         """
-        resolved = Path(path).expanduser().resolve()
-        try:
-            resolved.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise StorageError(str(resolved), f"its directory cannot be made: {error.strerror}") from error
+        resolved = _prepare_place(path)
         lock = AccountLock.take(resolved)
         try:
-            store = cls(resolved, lock, await _Connection(resolved), clock)
+            connection = _Connection(resolved)
+            await connection
         except BaseException:
             lock.release()
             raise
+        store = cls(resolved, lock, connection, clock)
         await store._begin()
         return store
 
@@ -194,9 +192,9 @@ class SqliteStore:
         commit = asyncio.ensure_future(self._run(partial(_write_unit, unit, self._clock.now())))
         try:
             await asyncio.shield(commit)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             await asyncio.wait([commit])
-            raise
+            raise cancelled from commit.exception()
 
     async def load(self, kind: RecordKind, key: str) -> bytes | None:
         return (await self.load_many(kind, [key])).get(key)
@@ -259,7 +257,17 @@ class SqliteStore:
         return f"<SqliteStore {self.path.name}{' closed' if self._is_closed else ''}>"
 
 
-# --- what runs on the thread that owns the file ------------------------------------------------------------------------
+def _prepare_place(path: str | os.PathLike[str]) -> Path:
+    """The file's absolute path, its directory made. Raises StorageError."""
+    resolved = Path(path).expanduser().resolve()
+    try:
+        resolved.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StorageError(str(resolved), f"its directory cannot be made: {error.strerror}") from error
+    return resolved
+
+
+# --- what runs on the thread that owns the file ---
 
 
 def _write_unit(unit: SqliteUnit, at: float, connection: sqlite3.Connection) -> None:
