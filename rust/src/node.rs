@@ -5,6 +5,7 @@ use crate::core::tokens;
 use crate::error::Error;
 use crate::jid::Jid;
 use crate::text;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
 use std::borrow::Cow;
@@ -17,8 +18,8 @@ const WITHOUT_LOCK: usize = 64 << 10;
 /// A body of more bytes than this may hold so many nodes that the garbage collector would run while they are made.
 const MANY_NODES: usize = 8 << 10;
 
-// Not tracked by the garbage collector, for speed: a node can only be part of a cycle when somebody puts it into its own
-// content list by hand.
+// The collector is shown what a node holds. It needs no way to clear one: a cycle through a node goes through its dict or its
+// list as well, and those it can clear.
 #[pyclass(frozen, module = "waton._core")]
 pub struct Node {
     tag: Py<PyString>,
@@ -51,6 +52,11 @@ impl Node {
             None => py.None(),
         };
         Ok(Self { tag: tag.unbind(), attrs: kept.unbind(), content })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.attrs)?;
+        visit.call(&self.content)
     }
 
     #[getter]
