@@ -118,20 +118,22 @@ class BaileysPeer:
 
     async def event(self, kind: str, wanted: Callable[[Event], bool] = lambda event: True) -> Event:
         """The oldest event of this kind that fits, come already or still to come. Raises TimeoutError."""
+        return await self._next_event(kind, lambda event: event["event"] == kind and wanted(event))
 
-        def position() -> int | None:
-            found = (i for i, event in enumerate(self.events) if event["event"] == kind and wanted(event))
-            return next(found, None)
+    async def _next_event(self, what: str, wanted: Callable[[Event], bool]) -> Event:
+        def find() -> Event | None:
+            return next((event for event in self.events if wanted(event)), None)
 
         try:
             async with asyncio.timeout(TIMEOUT), self._changed:
-                await self._changed.wait_for(lambda: position() is not None)
-                where = position()
-                assert where is not None
-                return self.events.pop(where)
+                await self._changed.wait_for(lambda: find() is not None)
+                found = find()
+                assert found is not None
+                self.events.remove(found)
+                return found
         except TimeoutError:
             seen = f"others: {self.events[-10:]}; stderr: {self.errors[-5:]}"
-            raise TimeoutError(f"no such {kind!r} event from Baileys; {seen}") from None
+            raise TimeoutError(f"no such {what!r} event from Baileys; {seen}") from None
 
     # --- what tests do with it --------------------------------------------------------------------------------------
 
@@ -154,8 +156,16 @@ class BaileysPeer:
         return await self.event("message", lambda event: event["text"] == text)
 
     async def status(self, id: str, at_least: int) -> Event:
-        """Wait until a message of its own got this far (3 delivered, 4 read)."""
-        return await self.event("update", lambda event: event["key"]["id"] == id and (event["status"] or 0) >= at_least)
+        """Wait until a message of its own got this far (3 delivered, 4 read).
+
+        A receipt that overtakes Baileys' own event of the message is merged into that.
+        """
+
+        def wanted(event: Event) -> bool:
+            is_news = event["event"] in ("update", "message") and event["key"]["id"] == id
+            return is_news and (event["status"] or 0) >= at_least
+
+        return await self._next_event("update", wanted)
 
     async def send_text(self, to: object, text: str) -> str:
         """Send a text; the message's id."""

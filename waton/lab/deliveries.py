@@ -56,6 +56,8 @@ class Session:
         """Wants deliveries."""
         self.is_available = False
         """Has announced presence."""
+        self.push_name = device.account.name
+        """What others see of its messages: the account's name until it announces another."""
         self.window = WINDOW
         self._sent = 0
         self._offline_until = 0

@@ -408,7 +408,9 @@ class Phone:
         for enc in incoming.encs:
             plain = self._signal.decrypt(author.lid.with_device(incoming.author.device), enc)
             message = content.parse_message(plain)
-            self._trace(Way.IN, incoming.id, message, parent=parent, kind=enc.type, sender=incoming.author)
+            self._trace(
+                Way.IN, incoming.id, message, parent=parent, kind=enc.type, sender=incoming.author, recipient=self.lid
+            )
             if incoming.category != "peer":
                 self._take_content(incoming, message, from_me=from_me)
         self._post(self._receipt(incoming).to_node())

@@ -59,7 +59,7 @@ def _presence(account: Account, *, available: bool) -> Node:
 
 
 def take_presence(service: Service, session: Session, node: Node, parent: int | None) -> None:
-    """Handle available, unavailable and subscribe; a name given is the account's push name from now on."""
+    """Handle available, unavailable and subscribe; a name given is what others see of this login."""
     kind = get_text(node, "type") or "available"
     account = session.device.account
     if kind == "subscribe":
@@ -67,9 +67,7 @@ def take_presence(service: Service, session: Session, node: Node, parent: int | 
         if wanted is not None:
             service.world.after(lambda: service.presence.subscribe(session, wanted))
     elif kind in ("available", "unavailable"):
-        name = get_text(node, "name")
-        if name and name != account.name:
-            service.world.rename(account, name)
+        session.push_name = get_text(node, "name") or session.push_name
         session.is_available = kind == "available"
         service.world.after(lambda: service.presence.announce(account))
 

@@ -56,7 +56,7 @@ def take_message(service: Service, session: Session, node: Node, parent: int | N
         if device is None or device.key == session.device.key:
             skipped += 1
             continue
-        incoming = _incoming(message, enc, session.device, device, recipient, t)
+        incoming = _incoming(message, enc, session, device, recipient, t)
         service.deliveries.put(device, _with_priority(incoming.to_node(), message), parent)
     if skipped:
         service.world.note("lab.no_such_device", parent, id=message.id, count=skipped)
@@ -70,8 +70,9 @@ def _ciphertexts(message: OutgoingMessage) -> Iterator[tuple[Jid, Enc]]:
 
 
 def _incoming(
-    message: OutgoingMessage, enc: Enc, author: Device, device: Device, recipient: Account, t: int
+    message: OutgoingMessage, enc: Enc, session: Session, device: Device, recipient: Account, t: int
 ) -> IncomingMessage:
+    author = session.device
     by_lid = message.to.is_lid
     is_peer = message.category == PEER
     is_own = device.account.id == author.account.id
@@ -84,7 +85,7 @@ def _incoming(
         encs=(enc,),
         recipient=message.to.bare if goes_along else None,
         category=message.category,
-        notify=author.account.name,
+        notify=session.push_name,
         sender_pn=author.account.pn if by_lid else None,
         sender_lid=None if by_lid else author.account.lid,
         recipient_pn=recipient.pn if goes_along and by_lid else None,

@@ -47,6 +47,9 @@ _FIRST_PN = 15550001000
 _FIRST_LID = 200000000001000
 _BAD_REQUEST = 400
 _CLOSING_SECONDS = 2.0
+_FAREWELL_SECONDS = 0.2
+"""How long a client that got a last stanza may take to hang up by itself: one that sees the socket close before it has
+read that far (Baileys decodes in turns of its event loop) would take it for a lost connection."""
 
 
 class _Phase(Protocol):
@@ -70,6 +73,8 @@ class Socket:
         self._out: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._phase: _Phase | None = None
         self._finished = False
+        self._said_farewell = False
+        self._gone = asyncio.Event()
 
     async def run(self) -> None:
         """Serve the client until either side ends it."""
@@ -77,11 +82,13 @@ class Socket:
         try:
             self._connection.start(self._lab.clock.now())
             async for message in self._websocket:
-                if message.type is not WSMsgType.BINARY or self._finished:
+                if message.type is not WSMsgType.BINARY:
                     break
-                self._take(message.data)
+                if not self._finished:
+                    self._take(message.data)
         finally:
             self._finished = True
+            self._gone.set()
             self._out.put_nowait(None)
             self._connection.close(self._lab.clock.now())
             if self._phase is not None:
@@ -94,6 +101,10 @@ class Socket:
                 await self._websocket.send_bytes(data)
         except ConnectionError:
             return  # the client left; the reader sees it too
+        if self._said_farewell:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await self._gone.wait()
         await self._websocket.close()
 
     # --- in ---------------------------------------------------------------------------------------------------------
@@ -160,6 +171,7 @@ class Socket:
             return
         if node is not None:
             self.send(node, moment=moment)
+            self._said_farewell = not self._finished
         self._finished = True
         self._out.put_nowait(None)
 

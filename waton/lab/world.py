@@ -157,10 +157,6 @@ class World:
         row = self.database.row(f"SELECT {_ACCOUNT} FROM account WHERE {column} = ?", jid.user)
         return None if row is None else _account(row)
 
-    def rename(self, account: Account, name: str) -> None:
-        """A new push name."""
-        self.database.write("UPDATE account SET name = ? WHERE id = ?", name, account.id)
-
     # --- devices ----------------------------------------------------------------------------------------------------
 
     def reserve_number(self, account: Account) -> int:

@@ -4,10 +4,10 @@
 //
 //   {"id": 1, "cmd": "sendText", "args": {"to": "1555@s.whatsapp.net", "text": "hi"}}  ->  {"reply": 1, "value": ...}
 //                                                                                  or      {"reply": 1, "error": "..."}
-//   {"event": "qr" | "open" | "close" | "message" | "update" | "receipt" | "history" | "presence" | "paired", ...}
+//   {"event": "qr" | "paired" | "restart" | "open" | "close" | "message" | "update" | "receipt" | "history" | "presence"}
 //
 // Credentials and keys live in memory, across reconnects, until the process ends. On 515 a new socket is made at once, as
-// an application must; every other end is only reported.
+// an application must, and "restart" is reported; every other end is reported as "close" and nothing more is done.
 import makeWASocket, { BufferJSON, DisconnectReason, initAuthCreds } from 'baileys'
 import P from 'pino'
 import readline from 'node:readline'
@@ -70,14 +70,15 @@ function connect() {
 		if (update.connection === 'close' && mine === socket) {
 			const error = update.lastDisconnect?.error
 			const code = error?.output?.statusCode ?? null
-			say({ event: 'close', code, text: error?.message ?? null })
-			if (code === DisconnectReason.restartRequired) connect()
+			const restarts = code === DisconnectReason.restartRequired
+			say({ event: restarts ? 'restart' : 'close', code, text: error?.message ?? null })
+			if (restarts) connect()
 		}
 	})
 	socket.ev.on('messages.upsert', ({ type, messages }) => {
-		for (const { key, message, pushName: author, messageStubType, messageStubParameters } of messages) {
+		for (const { key, message, status, pushName: author, messageStubType, messageStubParameters } of messages) {
 			say({
-				event: 'message', type, key, text: textOf(message), author: author ?? null,
+				event: 'message', type, key, text: textOf(message), author: author ?? null, status: status ?? null,
 				kinds: Object.keys(message ?? {}), stub: messageStubType ?? null, why: messageStubParameters ?? []
 			})
 		}

@@ -217,7 +217,9 @@ def test_presence_and_typing_reach_those_who_are_there(roles: Cast) -> None:
     roles.ada_one.post(Node("presence", {"type": "available", "name": "Ada L."}))
     (there,) = bob.endpoint.take("presence")
     assert (there.attrs["from"], "type" in there.attrs) == (roles.ada.lid, False)
-    assert roles.ada.name == "Ada L."
+    roles.send(roles.ada_one, roles.bob.lid, roles.bob.lid.with_device(1))
+    assert roles.bob_one.endpoint.take("message")[0].attrs["notify"] == "Ada L."
+    assert roles.ada.name == "Ada"
     roles.ada_one.post(Node("chatstate", {"to": roles.bob.lid}, [Node("composing")]))
     assert bob.endpoint.take("chatstate") == []
     bob.post(Node("presence", {"type": "available"}))
