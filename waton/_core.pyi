@@ -5,7 +5,34 @@ no clock, no dice, no wire, no disk. Randomness is an argument (`entropy`), so a
 Exceptions are those of `waton.errors`; wrong argument lengths are `ValueError`.
 """
 
-from typing import TypeAlias, TypedDict, final
+from typing import TypeAlias, TypedDict, final, type_check_only
+
+__all__ = [
+    "Jid",
+    "Node",
+    "NoiseHandshake",
+    "NoiseTransport",
+    "PreKeyBundle",
+    "PreKeyMessage",
+    "decode_node",
+    "deflate_node",
+    "encode_node",
+    "hkdf_sha256",
+    "inflate_node",
+    "session_archive",
+    "session_base_key",
+    "session_decrypt",
+    "session_decrypt_prekey",
+    "session_describe",
+    "session_encrypt",
+    "session_initiate",
+    "session_is_open",
+    "token_tables",
+    "x25519",
+    "x25519_public_key",
+    "xeddsa_sign",
+    "xeddsa_verify",
+]
 
 # --- JIDs and nodes -------------------------------------------------------------------------------------------------
 
@@ -25,7 +52,10 @@ class Jid:
     ) -> Jid: ...
     @staticmethod
     def parse(text: str) -> Jid:
-        """Read `user[_agent][:device]@server`, `integrator-user:device@interop` or a bare `server`.
+        """Read `user[_agent][:device]@server`, `integrator-user[:device]@interop` or a bare `server`.
+
+        An agent that stands for a server (1 lid, 128 hosted, 129 hosted.lid) becomes that server; another one stays
+        part of the user.
 
         Raises:
             ValueError: empty text, or a device or agent that is not a number in range (device 0..65535).
@@ -40,7 +70,7 @@ class Jid:
     def integrator(self) -> int: ...
     @property
     def is_ad(self) -> bool:
-        """True when the wire form names the device (AD_JID, also for device 0)."""
+        """True when the wire form names the device, device 0 included (AD_JID, FB_JID, INTEROP_JID)."""
     @property
     def bare(self) -> Jid:
         """The same user without a device."""
@@ -69,9 +99,12 @@ class Jid:
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __lt__(self, other: Jid, /) -> bool: ...
+    def __le__(self, other: Jid, /) -> bool: ...
+    def __gt__(self, other: Jid, /) -> bool: ...
+    def __ge__(self, other: Jid, /) -> bool: ...
     def __reduce__(self) -> tuple[type[Jid], tuple[str, str, int]] | tuple[object, ...]: ...
 
-Content: TypeAlias = "None | bytes | str | list[Node]"
+_Content: TypeAlias = "bytes | str | list[Node] | None"
 
 @final
 class Node:
@@ -82,13 +115,13 @@ class Node:
     and sizes only; `binary_node.to_xml` shows everything.
     """
 
-    def __new__(cls, tag: str, attrs: dict[str, str | Jid | None] | None = None, content: Content = None) -> Node: ...
+    def __new__(cls, tag: str, attrs: dict[str, str | Jid | None] | None = None, content: _Content = None) -> Node: ...
     @property
     def tag(self) -> str: ...
     @property
     def attrs(self) -> dict[str, str | Jid]: ...
     @property
-    def content(self) -> Content: ...
+    def content(self) -> _Content: ...
     def child(self, tag: str) -> Node | None:
         """The first child with this tag, or None (also when the content is not a list)."""
     def children(self, tag: str | None = None) -> list[Node]:
@@ -222,12 +255,14 @@ class PreKeyMessage:
     @property
     def identity_key(self) -> bytes: ...
 
+@type_check_only
 class ChainInfo(TypedDict):
     ratchet_key: str
     """First 8 hex characters of SHA-256 of the public ratchet key."""
     counter: int
     skipped: int
 
+@type_check_only
 class SessionInfo(TypedDict):
     version: int
     remote_registration_id: int
@@ -254,6 +289,10 @@ def session_initiate(
 
     Args:
         record: the stored record, b"" if there is none.
+        bundle: what the other device published.
+        identity_private: ours, 32 bytes.
+        identity_public: ours, 32 bytes, without 05.
+        registration_id: ours.
         entropy: 64 bytes: base key and first ratchet key.
     Raises:
         InvalidSignature: the signed prekey is not signed by the identity key.
@@ -285,8 +324,8 @@ def session_decrypt_prekey(
 ) -> tuple[bytes, bytes, bool]:
     """Decrypt a pkmsg: (new record, plaintext, opened).
 
-    opened is True when a new session was made (the one-time prekey is spent then), False when the record already had the
-    session of this base key; in that case neither prekey is needed. entropy: 32 bytes.
+    opened is True when a new session was made (the one-time prekey is spent then), False when the record already had
+    the session of this base key; in that case neither prekey is needed. entropy: 32 bytes.
     Raises:
         DecryptError: invalid_key_id if a needed prekey is None, otherwise as session_decrypt.
     """
