@@ -3,8 +3,8 @@
     async with waton.connect("lab") as session: ...      a client, on a thread and event loop of its own
     lab = waton.lab()                                    a server with phones, on another thread
 
-Everything on `Session` and `LabHandle` may be called from any thread and any event loop. Coroutine methods hop to the own
-loop and are awaited where you are; the `.sync` twins block, and need no nested event loop for it.
+Everything on `Session` and `LabHandle` may be called from any thread and any event loop. Coroutine methods hop to the
+own loop and are awaited where you are; the `.sync` twins block, and need no nested event loop for it.
 
 Where things live: `$WATON_HOME` (default `~/.waton`), `accounts/<name>/{account.db,journal.db}` and `labs/<name>/`.
 All of it is private (0700, 0600): it holds keys and messages.
@@ -17,8 +17,8 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -54,7 +54,7 @@ def home() -> Path:
     return Path(os.environ.get("WATON_HOME") or Path.home() / ".waton").expanduser()
 
 
-# --- sessions -----------------------------------------------------------------------------------------------------------
+# --- sessions ---------------------------------------------------------------------------------------------------------
 
 _sessions: dict[Path, Session] = {}
 _labs: dict[Path, LabHandle] = {}
@@ -71,13 +71,14 @@ def connect(
 ) -> Session:
     """A session for an account; the same one while it lives, however often you ask.
 
-    Use it as `async with waton.connect(...) as session`, as `session = await waton.connect(...)`, or in blocking code as
-    `with waton.connect(...) as session`. It begins to connect on entering; a paired account logs in, an unpaired one shows
-    QRs (`session.connection.qr`, or the pairing widget).
+    Use it as `async with waton.connect(...) as session`, as `session = await waton.connect(...)`, or in blocking code
+    as `with waton.connect(...) as session`. It begins to connect on entering; a paired account logs in, an unpaired
+    one shows QRs (`session.connection.qr`, or the pairing widget).
 
     Args:
-        target: "lab" for the embedded lab (started when needed), a LabHandle, "whatsapp" for the real service (unofficial
-            use, at your own risk), or a ws:// or wss:// URL of a server whose certificates the production root signed.
+        target: "lab" for the embedded lab (started when needed), a LabHandle, "whatsapp" for the real service
+            (unofficial use, at your own risk), or a ws:// or wss:// URL of a server whose certificates chain up to the
+            root in `config`.
         account: a name; it chooses the directory.
         path: the directory itself, instead of a name.
         push_name: what others see as our name.
@@ -124,7 +125,7 @@ class Session:
         self.sync = SyncSession(self)
         """The same verbs, blocking."""
 
-    # --- life -------------------------------------------------------------------------------------------------------------
+    # --- life ---------------------------------------------------------------------------------------------------------
 
     async def open(self) -> Self:
         """Start, if not started: open the files, begin to connect. Returns before the login; see wait_open()."""
@@ -265,7 +266,7 @@ class Session:
     async def _hop(self, work: Coroutine[Any, Any, T]) -> T:
         return await self.thread.wait(work)
 
-    # --- the protocol's verbs -----------------------------------------------------------------------------------------------
+    # --- the protocol's verbs -----------------------------------------------------------------------------------------
 
     @property
     def connection(self) -> ConnectionUpdate:
@@ -341,7 +342,7 @@ class Session:
         """Unlink this device and forget its keys. The session stays, unpaired and closed."""
         await self._hop(self.client.logout())
 
-    # --- sources for widgets ------------------------------------------------------------------------------------------------
+    # --- sources for widgets ------------------------------------------------------------------------------------------
 
     def on_event(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call back with every event, on the session's thread; returns the way to stop that."""
@@ -408,7 +409,7 @@ class Session:
             self._inbox.append(event)
             del self._inbox[:-_INBOX]
 
-    # --- questions -----------------------------------------------------------------------------------------------------------
+    # --- questions ----------------------------------------------------------------------------------------------------
 
     @property
     def analysis(self) -> Analysis:
@@ -439,7 +440,7 @@ class Session:
         """Every event."""
         return self.analysis.events()
 
-    # --- widgets --------------------------------------------------------------------------------------------------------------
+    # --- widgets ------------------------------------------------------------------------------------------------------
 
     def pairing_widget(self) -> Any:
         """The QR, the time left, the state of the connection."""
@@ -522,7 +523,7 @@ async def journal_recovery(journal: Journal, store: SqliteStore) -> None:
         journal.settle(run, committed)
 
 
-# --- the lab -----------------------------------------------------------------------------------------------------------------
+# --- the lab ----------------------------------------------------------------------------------------------------------
 
 
 def lab(
@@ -579,7 +580,7 @@ class LabHandle:
 
     @property
     def url(self) -> str:
-        """ws://127.0.0.1:PORT/ws/chat"""
+        """Where clients connect: ws://127.0.0.1:PORT/ws/chat."""
         return self._lab.url
 
     @property
@@ -643,8 +644,8 @@ def enable_nested() -> None:
     """Let blocking calls like `asyncio.run` work inside a running event loop, in this process, from now on.
 
     Uses nest-asyncio, which patches asyncio and is no longer maintained (archived in 2024; on Python 3.14 it breaks
-    `asyncio.current_task`). Nothing in waton needs it: `await` works in cells, and `session.sync` blocks on the session's
-    own loop. It is here for code of yours that insists, and never applied unless you call this.
+    `asyncio.current_task`). Nothing in waton needs it: `await` works in cells, and `session.sync` blocks on the
+    session's own loop. It is here for code of yours that insists, and never applied unless you call this.
     """
     import nest_asyncio  # pyright: ignore[reportMissingTypeStubs]  it has none
 

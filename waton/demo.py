@@ -1,4 +1,7 @@
-"""`waton demo`: the whole story in a terminal. A lab, a phone that scans, a contact that answers, and what was recorded."""
+"""`waton demo`: the whole story in a terminal.
+
+A lab, a phone that scans the QR, a contact that answers, and what was recorded of it.
+"""
 
 from __future__ import annotations
 

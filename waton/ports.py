@@ -25,7 +25,7 @@ class Entropy(Protocol):
     """Where randomness comes from."""
 
     def take(self, count: int) -> bytes:
-        """count fresh random bytes, fit for keys."""
+        """So many fresh random bytes, fit for keys."""
         ...
 
 

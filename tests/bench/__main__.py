@@ -1,8 +1,8 @@
 """`make bench`: our functions and Baileys' own, timed turn by turn in one run.
 
-Each benchmark runs `--rounds` times (5 or more) on both sides, alternating; a round's figure is the median of its batches;
-the ratio printed is the median over rounds of Baileys' time divided by ours. The machine may be noisy: read the ratios, and
-their spread, not the microseconds.
+Each benchmark runs `--rounds` times (5 or more) on both sides, alternating; a round's figure is the median of its
+batches; the ratio printed is the median over rounds of Baileys' time divided by ours. The machine may be noisy: read
+the ratios, and their spread, not the microseconds.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Whatever a hostile, broken or dying server does while a client pairs: the named error, and a next attempt that works."""
+"""A hostile, broken or dying server while a client pairs: the named error, and a next attempt that works."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 import pytest
 
@@ -60,10 +61,8 @@ class Attempt:
                     await client.reconnect()
 
     async def _scan(self, qr: str) -> None:
-        try:
+        with suppress(WatonError):  # the connection went away while the phone was at it; another QR follows
             await self._phone.scan(qr)
-        except WatonError:
-            pass  # the connection went away while the phone was at it; another QR follows
 
 
 async def attempt(lab: Lab, fault: Fault) -> tuple[WatonPeer, Attempt]:
@@ -100,7 +99,9 @@ async def test_each_certificate_defect_is_refused_by_name(lab: Lab, defect: Defe
     assert first.step is CERTIFICATES[defect]
     assert made.gave_up == 1, "a bad certificate is not retried on its own"
     # Nothing of ours went to a server that did not prove itself: no payload, so no second frame.
-    sent = [trace for trace in peer.traces if trace.layer is Layer.FRAME and trace.way == "out" and trace.connection == 1]
+    sent = [
+        trace for trace in peer.traces if trace.layer is Layer.FRAME and trace.way == "out" and trace.connection == 1
+    ]
     assert [trace.name for trace in sent] == ["client_hello"]
 
 
@@ -113,7 +114,9 @@ async def test_a_phone_that_vouches_wrongly_is_refused_and_told(lab: Lab, wrong:
     first = made.errors[0]
     assert isinstance(first, PairingError)
     assert first.step is step
-    refusals = [trace for trace in peer.traces if trace.layer is Layer.NODE and trace.way == "out" and trace.kind == "error"]
+    refusals = [
+        trace for trace in peer.traces if trace.layer is Layer.NODE and trace.way == "out" and trace.kind == "error"
+    ]
     assert len(refusals) == 1
 
 

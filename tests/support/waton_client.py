@@ -13,7 +13,7 @@ from typing import TypeVar
 from tests.support.memory_store import MemoryStore
 from waton.client.backoff import Backoff
 from waton.client.client import Client, ClientConfig
-from waton.client.events import ConnectionStatus, Event, MessagesUpdate, MessagesUpsert, MessageStatus
+from waton.client.events import ConnectionStatus, Event, MessageStatus, MessagesUpdate, MessagesUpsert
 from waton.infra.websocket import WebSocketConnector
 from waton.jid import Jid
 from waton.lab.phone import Phone
@@ -129,9 +129,9 @@ class WatonPeer:
     async def status(self, id: str, status: MessageStatus) -> MessagesUpdate:
         """Wait until a message of ours got this far."""
         return await self.event(
-            lambda event: event
-            if isinstance(event, MessagesUpdate) and event.key.id == id and event.status is status
-            else None
+            lambda event: (
+                event if isinstance(event, MessagesUpdate) and event.key.id == id and event.status is status else None
+            )
         )
 
 

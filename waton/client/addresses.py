@@ -46,6 +46,7 @@ async def learn(step: Step, pn: Jid, lid: Jid, *, source: str) -> None:
     Args:
         step: the unit of work of the stanza that taught us.
         pn: with any device; its device's session is the one that moves.
+        lid: the same person's LID, any device.
         source: which stanza taught us, for the transition.
     """
     if not (pn.is_pn and lid.is_lid):

@@ -2,9 +2,9 @@
 
     start -> connecting -> (qr -> paired ->) open -> reconnecting -> ... -> closed
 
-The client decides, the parts act: `Stream` is one connection, `EventPipeline` the one order of persisting, acknowledging
-and emitting, `messages` the way out, `messages_recv` the way in, `pairing` and `prekeys` what their names say. Everything
-here runs on one event loop; other threads come in through waton.api's session.
+The client decides, the parts act: `Stream` is one connection, `EventPipeline` the one order of persisting,
+acknowledging and emitting, `messages` the way out, `messages_recv` the way in, `pairing` and `prekeys` what their
+names say. Everything here runs on one event loop; other threads come in through waton.api's session.
 
 Source: order of the start-up queries as Baileys Socket/socket.ts, reconnecting as whatsmeow does and Baileys does not.
 """
@@ -24,7 +24,7 @@ from waton.client.event_pipeline import EventPipeline, Step, Subscriber
 from waton.client.events import ConnectionStatus, ConnectionUpdate, CredentialsUpdate, MessagesUpsert
 from waton.client.lanes import Lanes
 from waton.client.locks import KeyedLocks
-from waton.client.messages import SendResult, Sender
+from waton.client.messages import Sender, SendResult
 from waton.client.messages_recv import Receiver
 from waton.client.stream import Stream
 from waton.errors import (
@@ -242,7 +242,7 @@ class Client:
         await self._forget_account("logout")
         self._move(ConnectionStatus.CLOSED, error=Disconnected(DisconnectReason.LOGGED_OUT))
 
-    # --- the user's verbs -----------------------------------------------------------------------------------------------
+    # --- the user's verbs ---------------------------------------------------------------------------------------------
 
     async def query(self, xmlns: str, type: iq.IqType, content: list[Node] | None, *, to: Jid = SERVER) -> Node:
         """Ask the server. Raises IqError, QueryTimeout, Disconnected."""
@@ -277,13 +277,13 @@ class Client:
             raise Disconnected(DisconnectReason.CLOSED, None, "not connected")
         return self._stream
 
-    # --- connections ------------------------------------------------------------------------------------------------------
+    # --- connections --------------------------------------------------------------------------------------------------
 
     async def _supervise(self) -> None:
         while True:
             try:
                 await self._connect_once()
-            except Exception as error:  # everything that ends a connection is shown to the user, none is swallowed
+            except Exception as error:  # noqa: BLE001  whatever ends a connection is shown to the user, none is lost
                 delay = await self._after(error)
                 if delay is None:
                     return
@@ -381,7 +381,7 @@ class Client:
             ping = iq.request(self.next_id(), iq.IqType.GET, "w:p", [Node("ping")])
             await stream.send(ping)
 
-    # --- stanzas --------------------------------------------------------------------------------------------------------------
+    # --- stanzas ------------------------------------------------------------------------------------------------------
 
     async def _on_node(self, event: NodeReceived) -> None:
         node = event.node
@@ -421,9 +421,7 @@ class Client:
             case _:
                 await self._acknowledge(event, send)
 
-    async def _acknowledge(
-        self, event: NodeReceived, send: Callable[[Node, int | None], Awaitable[None]]
-    ) -> None:
+    async def _acknowledge(self, event: NodeReceived, send: Callable[[Node, int | None], Awaitable[None]]) -> None:
         with suppress(Disconnected):  # the server will deliver it again
             await send(ack(event.node), event.trace)
 
@@ -466,7 +464,7 @@ class Client:
         elif kind == "encrypt" and node.child("count") is not None:
             await self._stock_prekeys(int(get_text(node.children("count")[0], "value") or 0), event.trace)
 
-    # --- pairing and login ------------------------------------------------------------------------------------------------------
+    # --- pairing and login --------------------------------------------------------------------------------------------
 
     async def _show_qrs(self, node: Node) -> None:
         def show(qr: pairing.QrShown) -> None:
@@ -526,7 +524,7 @@ class Client:
         content = [usync.devices_query(self.next_id(), users)]
         return usync.parse_result(await self.query("usync", iq.IqType.GET, content))
 
-    # --- credentials --------------------------------------------------------------------------------------------------------------
+    # --- credentials --------------------------------------------------------------------------------------------------
 
     def save_credentials(self, step: Step, updated: Credentials, *what: str) -> None:
         """Put new credentials into a step, and use them from now on."""
@@ -552,7 +550,7 @@ class Client:
             step.transition("account", "paired", "unpaired", why=why)
         await self._make_credentials()
 
-    # --- status -------------------------------------------------------------------------------------------------------------------
+    # --- status -------------------------------------------------------------------------------------------------------
 
     def _move(
         self,
@@ -581,7 +579,11 @@ class Client:
             if error is not None:
                 detail["error"] = f"{type(error).__name__}: {error}"
             self._tracer.add(
-                Layer.STATE, Way.LOCAL, "client", at=self._clock.now(), detail=json.dumps(detail),
+                Layer.STATE,
+                Way.LOCAL,
+                "client",
+                at=self._clock.now(),
+                detail=json.dumps(detail),
                 connection=self._connections,
             )
         self.pipeline.publish(self.update)
@@ -604,12 +606,12 @@ async def _run(work: Awaitable[None]) -> None:
 
 def _first_error(errors: BaseExceptionGroup[BaseException]) -> WatonError:
     """The error that ended a connection's tasks; a bug is raised as it is."""
-    for error in errors.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            return _first_error(error)
-        if isinstance(error, WatonError):
-            return error
-        raise error
+    found, _ = errors.split(WatonError)
+    while found is not None:
+        first = found.exceptions[0]
+        if isinstance(first, WatonError):
+            return first
+        found = first
     raise errors
 
 

@@ -162,7 +162,7 @@ class EventPipeline:
             outcome = subscriber(event)
             if inspect.isawaitable(outcome):
                 await outcome
-        except Exception as error:  # a user's handler may raise anything; it must not stop the others
+        except Exception as error:  # noqa: BLE001  a user's handler may raise anything; it must not stop the others
             self.failures += 1
             detail = json.dumps({"error": type(error).__name__})
             self._tracer.add(

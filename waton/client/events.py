@@ -1,7 +1,7 @@
 """What users subscribe to. Each class says when it is emitted; `.type` is Baileys' name for the same thing.
 
-Events are values. Those that must survive a crash (`durable`) are stored in the unit of work that caused them, before the
-server is told that we have the message, and emitted again after a restart if nobody handled them (`redelivered`).
+Events are values. Those that must survive a crash (`durable`) are stored in the unit of work that caused them, before
+the server is told that we have the message, and emitted again after a restart if nobody handled them (`redelivered`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Lanes: strict order within a conversation, conversations side by side.
 
-A lane lives as long as it has work. Lanes outlive the connection that fed them: what was received is worked off even when
-the wire is gone. The total of waiting jobs is bounded; a reader that submits more waits, and so does the server behind it.
+A lane lives as long as it has work. Lanes outlive the connection that fed them: what was received is worked off even
+when the wire is gone. The total of waiting jobs is bounded; a reader that submits more waits, and so does the server
+behind it.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Lanes:
             job = jobs.popleft()
             try:
                 await job()
-            except Exception as error:  # one stanza must not stop those behind it; the owner reports it
+            except Exception as error:  # noqa: BLE001  one stanza must not stop those behind it; the owner is told
                 self._on_error(name, error)
             finally:
                 self._room.release()

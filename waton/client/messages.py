@@ -1,9 +1,9 @@
 """The way out: from a text to one ciphertext for each device, to the server's ack.
 
-Order matters. Devices are asked for and missing bundles fetched first (network); then, holding the locks of all sessions
-involved, one unit of work opens sessions, turns every ratchet, and stores records, the message itself and its event; only
-then the stanza goes out. A crash between commit and wire can lose a send, never reuse a message key. One device without
-a bundle, or with a bad one, never fails the others.
+Order matters. Devices are asked for and missing bundles fetched first (network); then, holding the locks of all
+sessions involved, one unit of work opens sessions, turns every ratchet, and stores records, the message itself and its
+event; only then the stanza goes out. A crash between commit and wire can lose a send, never reuse a message key. One
+device without a bundle, or with a bad one, never fails the others.
 
 Source: Baileys Socket/messages-send.ts relayMessage for shapes; docs/parity/better.md for what is done otherwise.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from waton._core import PreKeyBundle, session_is_open
 from waton.client import addresses
 from waton.client.event_pipeline import Step
-from waton.client.events import MessageKey, MessagesUpdate, MessagesUpsert, MessageStatus, UpsertType
+from waton.client.events import MessageKey, MessageStatus, MessagesUpdate, MessagesUpsert, UpsertType
 from waton.errors import InvalidSignature, LocalProtocolError, RemoteProtocolError
 from waton.jid import SERVER, Jid, signal_address
 from waton.ports import RecordKind

@@ -4,8 +4,8 @@ One incoming <message> is one unit of work. Under the lock of the author's sessi
 Signal step, and commits ratchet, spent prekey, identity, mapping, event and transition together; the receipt goes out
 after the commit. A message that was read before (a redelivery after a crash) is receipted again and not told twice.
 
-What cannot be read is never silent: it becomes a messages.undecryptable event with its reason, is kept in the journal, and
-is acknowledged with an error, as Baileys does. Asking the author again (retry receipts) is not here yet.
+What cannot be read is never silent: it becomes a messages.undecryptable event with its reason, is kept in the journal,
+and is acknowledged with an error, as Baileys does. Asking the author again (retry receipts) is not here yet.
 
 Source: Baileys Utils/decode-wa-message.ts and Socket/messages-recv.ts for shapes and receipts.
 """
@@ -21,9 +21,9 @@ from waton.client import addresses
 from waton.client.event_pipeline import Step
 from waton.client.events import (
     MessageKey,
+    MessageStatus,
     MessagesUpdate,
     MessagesUpsert,
-    MessageStatus,
     MessageUndecryptable,
     UpsertType,
 )
@@ -169,9 +169,7 @@ class Receiver:
         once = None if named.prekey_id is None else await step.load(RecordKind.PREKEY, str(named.prekey_id))
         return signal_repo.PreKeyLookup(signed_prekey_private=signed, prekey_private=once)
 
-    def _note_ratchet(
-        self, step: Step, address: str, opened: signal_repo.Decrypted, trusted: bytes | None
-    ) -> None:
+    def _note_ratchet(self, step: Step, address: str, opened: signal_repo.Decrypted, trusted: bytes | None) -> None:
         if opened.identity_key is not None and opened.identity_key != trusted:
             step.save(RecordKind.IDENTITY, address, opened.identity_key)
             step.transition("identity", "unknown", "known")

@@ -1,7 +1,7 @@
 """Pairing, the client's part: show refs as QRs until a phone has scanned one, then check its word and sign back.
 
-Nothing is stored before every check has passed; a failed pairing leaves the credentials as they were, so the next attempt
-starts clean.
+Nothing is stored before every check has passed; a failed pairing leaves the credentials as they were, so the next
+attempt starts clean.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ def accept(credentials: Credentials, success: PairSuccess, entropy: bytes) -> Pa
     identity = verify_identity(
         success.container, adv_secret=credentials.adv_secret, identity=credentials.identity_key, entropy=entropy
     )
-    updated = credentials.evolve(
-        me=success.jid, lid=success.lid, account=identity.account, platform=success.platform
-    )
+    updated = credentials.evolve(me=success.jid, lid=success.lid, account=identity.account, platform=success.platform)
     return Paired(updated, identity, pairing.pair_device_sign(success.id, identity.key_index, identity.reply))
 
 

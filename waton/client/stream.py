@@ -1,7 +1,7 @@
 """Stream: one connection's life, from the open wire to its end.
 
-It owns a Transport and a protocol Connection, writes in the order stanzas were encrypted, matches answers to queries, and
-hands every other stanza to its owner in the order of arrival. It does not know what stanzas mean, and it never
+It owns a Transport and a protocol Connection, writes in the order stanzas were encrypted, matches answers to queries,
+and hands every other stanza to its owner in the order of arrival. It does not know what stanzas mean, and it never
 reconnects: that is the client's business. When it ends, every pending query fails with the reason.
 """
 

@@ -1,8 +1,8 @@
 """An event loop on a thread of its own, and the one thread-safe door into it.
 
 A notebook's cells may block for minutes; what must answer keepalives, acknowledge and record cannot live on their loop
-(measured: 0 ticks in a second of a sleeping cell on the kernel's loop, 96 on an own thread). Widget callbacks come on yet
-other threads. So everything goes through `submit`, from any thread.
+(measured: 0 ticks in a second of a sleeping cell on the kernel's loop, 96 on an own thread). Widget callbacks come on
+yet other threads. So everything goes through `submit`, from any thread.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The wire: one binary WebSocket, on aiohttp.
 
-The Origin header is the web client's. permessage-deflate is not offered: what passes is ciphertext. Messages are limited
-to one frame's size and a little, so that a peer cannot fill the memory.
+The Origin header is the web client's. permessage-deflate is not offered: what passes is ciphertext. Messages are
+limited to one frame's size and a little, so that a peer cannot fill the memory.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ _KEY_INDEX_PREFIX = b"\x06\x02"
 _HOSTED_ACCOUNT_PREFIX = b"\x06\x05"
 _HOSTED_DEVICE_PREFIX = b"\x06\x06"
 _M = TypeVar("_M", proto.ADVSignedDeviceIdentityHMAC, proto.ADVSignedDeviceIdentity, proto.ADVDeviceIdentity)
-_HOSTED = 1
-"""ADVEncryptionType.HOSTED."""
+_E2EE = proto.ADVEncryptionType.Value("E2EE")
+_HOSTED = proto.ADVEncryptionType.Value("HOSTED")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -70,9 +70,7 @@ def verify_identity(container: bytes, *, adv_secret: bytes, identity: KeyPair, e
         xeddsa_verify(signed.accountSignatureKey, message, signed.accountSignature)
     except InvalidSignature as error:
         raise PairingError(PairingStep.ACCOUNT_SIGNATURE) from error
-    signed.deviceSignature = xeddsa_sign(
-        identity.private, _device_message(signed, identity.public, hosted), entropy
-    )
+    signed.deviceSignature = xeddsa_sign(identity.private, _device_message(signed, identity.public, hosted), entropy)
     account = signed.SerializeToString()
     account_key = signed.accountSignatureKey
     signed.ClearField("accountSignatureKey")
@@ -80,7 +78,13 @@ def verify_identity(container: bytes, *, adv_secret: bytes, identity: KeyPair, e
 
 
 def vouch(
-    account: KeyPair, *, companion_identity: bytes, adv_secret: bytes, raw_id: int, key_index: int, timestamp: int,
+    account: KeyPair,
+    *,
+    companion_identity: bytes,
+    adv_secret: bytes,
+    raw_id: int,
+    key_index: int,
+    timestamp: int,
     entropy: bytes,
 ) -> tuple[bytes, bytes]:
     """The phone's part: (container for <device-identity>, the signed identity inside it).
@@ -95,14 +99,14 @@ def vouch(
         entropy: 64 bytes.
     """
     details = proto.ADVDeviceIdentity(
-        rawId=raw_id, timestamp=timestamp, keyIndex=key_index, accountType=0, deviceType=0
+        rawId=raw_id, timestamp=timestamp, keyIndex=key_index, accountType=_E2EE, deviceType=_E2EE
     ).SerializeToString()
     signature = xeddsa_sign(account.private, _ACCOUNT_PREFIX + details + companion_identity, entropy)
     signed = proto.ADVSignedDeviceIdentity(
         details=details, accountSignatureKey=account.public, accountSignature=signature
     ).SerializeToString()
     seal = hmac.digest(adv_secret, signed, "sha256")
-    container = proto.ADVSignedDeviceIdentityHMAC(details=signed, hmac=seal, accountType=0)
+    container = proto.ADVSignedDeviceIdentityHMAC(details=signed, hmac=seal, accountType=_E2EE)
     return container.SerializeToString(), signed
 
 
@@ -126,7 +130,11 @@ def sign_key_index_list(
 ) -> bytes:
     """ADVSignedKeyIndexList: the phone's list of companions that count, for usync. entropy: 64 bytes."""
     details = proto.ADVKeyIndexList(
-        rawId=raw_id, timestamp=timestamp, currentIndex=current_index, validIndexes=list(valid_indexes), accountType=0
+        rawId=raw_id,
+        timestamp=timestamp,
+        currentIndex=current_index,
+        validIndexes=list(valid_indexes),
+        accountType=_E2EE,
     ).SerializeToString()
     signature = xeddsa_sign(account.private, _KEY_INDEX_PREFIX + details, entropy)
     return proto.ADVSignedKeyIndexList(

@@ -28,7 +28,7 @@ class Browser:
     country: str = "US"
 
     @property
-    def platform_type(self) -> proto.DeviceProps.PlatformType:
+    def platform_type(self) -> proto.DeviceProps.PlatformType.ValueType:
         """DeviceProps.PlatformType by upper-cased name, CHROME if unknown."""
         try:
             return proto.DeviceProps.PlatformType.Value(self.name.upper())

@@ -12,6 +12,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from waton._core import Jid, x25519_public_key, xeddsa_sign
 from waton.errors import StorageError
@@ -94,8 +95,9 @@ class Credentials:
     def from_json(data: bytes) -> Credentials:
         """Raises StorageError when the record is damaged."""
         try:
-            raw = json.loads(data)
-            made = {name: _FROM_PLAIN[name](value) for name, value in raw.items() if name in _FROM_PLAIN}
+            raw: dict[str, Any] = json.loads(data)
+            known = {name: value for name, value in raw.items() if name in _FROM_PLAIN}
+            made: dict[str, Any] = {name: _FROM_PLAIN[name](value) for name, value in known.items()}
             return Credentials(**made)
         except (ValueError, TypeError, KeyError) as error:
             raise StorageError("credentials/self") from error
@@ -113,7 +115,7 @@ class Credentials:
         server_has_prekeys: bool | None = None,
     ) -> Credentials:
         """A copy with the given fields changed."""
-        changes = {
+        changes: dict[str, Any] = {
             name: value
             for name, value in {
                 "me": me,
@@ -127,7 +129,7 @@ class Credentials:
             }.items()
             if value is not None
         }
-        return replace(self, **changes)  # pyright: ignore[reportArgumentType]  the dict mixes the fields' types
+        return replace(self, **changes)
 
     def __repr__(self) -> str:
         return f"<Credentials {'paired as ' + repr(self.me) if self.me else 'unpaired'}>"
@@ -159,7 +161,7 @@ def _bytes(text: str) -> bytes:
     return b64decode(text, validate=True)
 
 
-_FROM_PLAIN: dict[str, Callable[..., object]] = {
+_FROM_PLAIN: dict[str, Callable[[Any], object]] = {
     "noise_key": _pair,
     "identity_key": _pair,
     "signed_prekey": _pair,

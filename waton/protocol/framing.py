@@ -1,8 +1,8 @@
 """Framing: how handshake messages and stanzas lie in the byte stream.
 
-A frame is a 3-byte big-endian length and a body. The client's first bytes are the prologue `WA 06 03` (dictionary version
-3), preceded, when the server told us a route earlier, by `ED 00 01`, a 3-byte length and the routing info. WebSocket
-message borders mean nothing: a frame may span several, and several frames may share one.
+A frame is a 3-byte big-endian length and a body. The client's first bytes are the prologue `WA 06 03` (dictionary
+version 3), preceded, when the server told us a route earlier, by `ED 00 01`, a 3-byte length and the routing info.
+WebSocket message borders mean nothing: a frame may span several, and several frames may share one.
 
 Source: Baileys Utils/noise-handler.ts, whatsmeow socket/framesocket.go.
 """
@@ -68,10 +68,10 @@ class FrameReader:
 
     def _take_intro(self) -> bool:
         start = 0
-        if self._buffer[:2] == _ROUTING_MARK[:2]:
+        if self._buffer.startswith(_ROUTING_MARK[:2]):
             if len(self._buffer) < 7:
                 return False
-            if self._buffer[:4] != _ROUTING_MARK:
+            if not self._buffer.startswith(_ROUTING_MARK):
                 raise RemoteProtocolError("the stream begins with an unknown routing mark")
             start = 7 + int.from_bytes(self._buffer[4:7], "big")
             if start - 7 > self.limit:
@@ -80,7 +80,7 @@ class FrameReader:
             if start == 0 and self._buffer and not PROLOGUE.startswith(bytes(self._buffer)):
                 raise RemoteProtocolError("the stream does not begin with the WhatsApp prologue")
             return False
-        if self._buffer[start : start + len(PROLOGUE)] != PROLOGUE:
+        if not self._buffer.startswith(PROLOGUE, start):
             raise RemoteProtocolError("the stream does not begin with the WhatsApp prologue")
         self.routing_info = bytes(self._buffer[7:start]) if start else b""
         del self._buffer[: start + len(PROLOGUE)]

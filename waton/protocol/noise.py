@@ -202,9 +202,7 @@ class ServerHandshake:
             raise HandshakeError(HandshakeStep.CLIENT_HELLO)
         self._noise.read_message(hello.ephemeral)
         message = self._noise.write_message(self._chain)
-        answer = proto.HandshakeMessage.ServerHello(
-            ephemeral=message[:32], static=message[32:80], payload=message[80:]
-        )
+        answer = proto.HandshakeMessage.ServerHello(ephemeral=message[:32], static=message[32:80], payload=message[80:])
         return proto.HandshakeMessage(serverHello=answer).SerializeToString()
 
     def _finish(self, body: bytes) -> None:

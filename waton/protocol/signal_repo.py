@@ -4,8 +4,8 @@ A step takes records and dice and gives new records; who calls it loads and comm
 place, so a step that raises has no effect.
 
 Trust on first use: the first identity key seen of a device is taken. A message that comes with another one is first
-authenticated with it, and only then refused as `UntrustedIdentity`, so that a forged prekey message can neither erase a session
-nor pretend that a contact has changed phones.
+authenticated with it, and only then refused as `UntrustedIdentity`, so that a forged prekey message can neither erase a
+session nor pretend that a contact has changed phones.
 
 Source: Baileys Signal/libsignal.ts and facts on its weak spots; Signal's X3DH and Double Ratchet (in `waton._core`).
 """
@@ -121,7 +121,9 @@ def decrypt(
 
     Args:
         type: PKMSG or MSG; the others are not sessions.
+        ciphertext: the content of <enc>.
         record: the sender's record, None when there is none.
+        local: our side.
         keys: what a pkmsg names; see PreKeyMessage.parse.
         trusted_identity: the sender's identity key as first seen, None when new.
         sender: for the error.

@@ -1,8 +1,8 @@
 """Trace: one crossing of one layer, and the only thing that watches the protocol.
 
-Every time bytes become meaning or meaning becomes bytes, and every time state changes, one `Trace` says so and names its
-parent: wire -> frame -> node -> message -> state -> event. The recorder, the inspectors, the widgets, the lab and the
-parity engine all read this one kind of record; nobody hooks in anywhere else.
+Every time bytes become meaning or meaning becomes bytes, and every time state changes, one `Trace` says so and names
+its parent: wire -> frame -> node -> message -> state -> event. The recorder, the inspectors, the widgets, the lab and
+the parity engine all read this one kind of record; nobody hooks in anywhere else.
 
 A `Tracer` numbers traces; it is pure (time is an argument) and belongs to one side of one connection's owner (a client
 session, a lab), so numbers grow over reconnects.
@@ -116,14 +116,27 @@ class Tracer:
         seq = self._next
         self._next = seq + 1
         trace = Trace(
-            seq, parent, at, layer, way, name, id, kind, xmlns, sender, recipient, size, data, detail, transition, connection
+            seq,
+            parent,
+            at,
+            layer,
+            way,
+            name,
+            id,
+            kind,
+            xmlns,
+            sender,
+            recipient,
+            size,
+            data,
+            detail,
+            transition,
+            connection,
         )
         self._sink((trace,))
         return seq
 
-    def add_node(
-        self, way: Way, node: Node, data: bytes, *, at: float, parent: int | None, connection: int
-    ) -> int:
+    def add_node(self, way: Way, node: Node, data: bytes, *, at: float, parent: int | None, connection: int) -> int:
         """Record a stanza with its columns filled from its attributes; data is its uncompressed encoding."""
         attrs = node.attrs
         return self.add(

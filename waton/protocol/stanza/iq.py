@@ -23,9 +23,7 @@ class IqType(StrEnum):
     ERROR = "error"
 
 
-def request(
-    id: str, type: IqType, xmlns: str, content: list[Node] | bytes | None = None, *, to: Jid = SERVER
-) -> Node:
+def request(id: str, type: IqType, xmlns: str, content: list[Node] | bytes | None = None, *, to: Jid = SERVER) -> Node:
     """A question. Attribute order is Baileys'."""
     return Node("iq", {"to": to, "type": type.value, "xmlns": xmlns, "id": id}, content)
 

@@ -91,7 +91,11 @@ class PairSuccess:
         if self.business_name:
             children.append(Node("biz", {"name": self.business_name}))
         attrs: dict[str, str | Jid | None] = {
-            "from": SERVER, "type": "set", "id": self.id, "xmlns": "md", "t": str(t),
+            "from": SERVER,
+            "type": "set",
+            "id": self.id,
+            "xmlns": "md",
+            "t": str(t),
         }
         return Node("iq", attrs, [Node("pair-success", None, children)])
 

@@ -27,7 +27,11 @@ _CODES = {
 def success(t: int, lid: Jid, *, push_name: str = "") -> Node:
     """The server's welcome after login."""
     attrs: dict[str, str | Jid | None] = {
-        "t": str(t), "props": "27", "location": "lab", "lid": lid, "display_name": push_name or None,
+        "t": str(t),
+        "props": "27",
+        "location": "lab",
+        "lid": lid,
+        "display_name": push_name or None,
     }
     return Node("success", attrs)
 
@@ -43,8 +47,7 @@ def stream_error(code: int | None = None, child: Node | None = None) -> Node:
 
 
 def conflict(kind: str) -> Node:
-    """The child of a stream:error when another connection took over ("replaced") or the device was unlinked
-    ("device_removed")."""
+    """The child of a stream:error: "replaced" by another connection, or "device_removed" from the account."""
     return Node("conflict", {"type": kind})
 
 
