@@ -45,6 +45,8 @@ const keys = {
 
 const sent = new Map()
 let socket
+let synced
+const firstSync = new Promise(resolve => { synced = resolve })
 
 const textOf = message =>
 	message?.conversation ?? message?.extendedTextMessage?.text ?? message?.deviceSentMessage?.message?.conversation ?? null
@@ -60,6 +62,7 @@ function connect() {
 	const mine = socket
 	socket.ev.on('creds.update', update => {
 		Object.assign(creds, update)
+		if (creds.accountSyncCounter > 0) synced()
 		// The name would come by app state; it decides whether Baileys announces presence and sends plain receipts.
 		if (pushName && creds.me && !creds.me.name) creds.me = { ...creds.me, name: pushName }
 	})
@@ -100,8 +103,12 @@ function connect() {
 
 const commands = {
 	connect: async () => connect(),
-	// A close of our own: the socket goes, the credentials stay.
-	end: async () => socket.end(undefined),
+	// A close of our own: the socket goes, the credentials stay. Not before the first history is in: a Baileys that was
+	// interrupted there holds every event back for 20 s at the next connection.
+	end: async () => {
+		await firstSync
+		socket.end(undefined)
+	},
 	sendText: async ({ to, text }) => {
 		const message = await socket.sendMessage(to, { text })
 		sent.set(message.key.id, message.message)
