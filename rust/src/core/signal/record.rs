@@ -1,277 +1,458 @@
-//! Session records in the layout that Signal's own library stores.
+//! The stored record of one peer device: a current session and archived ones, in Signal's usual storage layout.
 //!
-//!     RecordStructure   {1 current session, 2 previous sessions *}
-//!     SessionStructure  {1 version, 2 local identity, 3 remote identity, 4 root key, 5 previous counter, 6 sender chain,
-//!                        7 receiver chains *, 9 pending prekey, 10 remote registration, 11 local registration,
-//!                        13 Alice's base key}
-//!     Chain             {1 ratchet key, 2 its private key, 3 chain key {1 index, 2 key}, 4 skipped message keys *}
-//!     MessageKey        {1 index, 2 cipher key, 3 MAC key, 4 IV}
-//!     PendingPreKey     {1 prekey id, 2 base key, 3 signed prekey id}
+//! ```text
+//! Record   1 current session, 2 archived sessions (newest first)
+//! Session  1 version, 2 our identity, 3 their identity, 4 root key, 5 previous counter, 6 sender chain, 7 receiver chains
+//!          (oldest first), 9 pending prekey {1 prekey id, 2 base key, 3 signed prekey id}, 10 their registration id,
+//!          11 ours, 13 base key of the opening side
+//! Chain    1 ratchet key, 2 its private key, 3 chain key {1 index, 2 key}, 4 skipped keys (newest first)
+//!          {1 index, 2 cipher key, 3 MAC key, 4 IV}
+//! ```
 //!
-//! Only the current session is taken apart; archived ones stay bytes until a message needs them. Fields that are not listed are
-//! kept and written back.
+//! Only what a step touches is read: archived sessions, receiver chains and skipped keys stay raw slices of the input until
+//! one of them is needed, so that a record with forty sessions costs hardly more than one with none. Unknown fields are kept.
 //!
-//! Source: libsignal's storage layout as public clients document it (field numbers are facts); checked against records that
-//! `@signalapp/libsignal-client` wrote (tests/peers).
+//! Source: field numbers as observed from the official client's `SessionRecord.serialize`; whatsmeow stores the same facts
+//! otherwise.
 
-use super::message::{read_key, wire_key};
-use super::wire::{Fields, Malformed, Value, put_bytes, put_message, put_number};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use super::error::Failure;
+use super::keys::{ChainKey, KeyPair, MessageKeys, Secret};
+use super::message::{PublicKey, VERSION, typed, untyped};
+use super::protobuf::{Fields, Malformed, put_bytes, put_header, put_uint32, put_uint32_unless_zero, uint32_length};
+use std::ops::Deref;
+use zeroize::Zeroizing;
 
-/// Archived sessions kept in a record, most recent first.
+/// Skipped message keys kept in one chain; beyond it the oldest are dropped. The official client's number.
+pub const MAX_SKIPPED: usize = 2_000;
+/// Receiver chains kept in one session. The official client's number.
+pub const MAX_CHAINS: usize = 5;
+/// Archived sessions kept in one record. The official client's and libsignal-node's number.
 pub const MAX_ARCHIVED: usize = 40;
 
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct MessageKey {
-    pub index: u32,
-    pub cipher: [u8; 32],
-    pub mac: [u8; 32],
-    pub iv: [u8; 16],
+impl From<Malformed> for Failure {
+    fn from(_: Malformed) -> Self {
+        Self::Record
+    }
 }
 
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Chain {
-    pub ratchet_key: [u8; 32],
-    /// Zero in a receiving chain.
-    pub ratchet_private: [u8; 32],
-    pub index: u32,
-    pub key: [u8; 32],
-    /// Message keys that were jumped over, oldest first.
-    pub skipped: Vec<MessageKey>,
+/// A nested message: a slice of the input, or written anew.
+#[derive(Clone)]
+pub enum Body<'a> {
+    Borrowed(&'a [u8]),
+    Owned(Zeroizing<Vec<u8>>),
 }
 
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct PendingPreKey {
-    pub prekey_id: Option<u32>,
-    pub signed_prekey_id: u32,
-    pub base_key: [u8; 32],
+impl Deref for Body<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(slice) => slice,
+            Self::Owned(bytes) => bytes,
+        }
+    }
 }
 
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Session {
-    pub version: u32,
-    pub local_identity: [u8; 32],
-    pub remote_identity: [u8; 32],
-    pub root_key: [u8; 32],
-    pub previous_counter: u32,
-    pub sender: Option<Chain>,
-    /// Newest last.
-    pub receivers: Vec<Chain>,
-    pub pending: Option<PendingPreKey>,
-    pub remote_registration_id: u32,
-    pub local_registration_id: u32,
-    pub base_key: [u8; 32],
-    /// Fields this code does not know, as they were.
-    pub unknown: Vec<u8>,
+fn public(bytes: &[u8]) -> Result<PublicKey, Failure> {
+    untyped(bytes).ok_or(Failure::Record)
 }
 
-/// A record, taken apart as far as needed.
+fn secret(bytes: &[u8]) -> Result<Secret, Failure> {
+    Ok(Zeroizing::new(bytes.try_into().map_err(|_| Failure::Record)?))
+}
+
+// --- record -------------------------------------------------------------------------------------------------------------
+
+/// A record, its sessions unread.
+#[derive(Default)]
 pub struct Record<'a> {
-    pub current: Option<&'a [u8]>,
-    /// Most recently archived first.
-    pub archived: Vec<&'a [u8]>,
+    pub current: Option<Body<'a>>,
+    pub archived: Vec<Body<'a>>,
+    unknown: Vec<&'a [u8]>,
 }
 
 impl<'a> Record<'a> {
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let mut record = Self { current: None, archived: Vec::new() };
-        let mut fields = Fields::new(bytes);
+    /// An empty input is an empty record.
+    pub fn parse(data: &'a [u8]) -> Result<Self, Failure> {
+        let mut record = Self::default();
+        let mut fields = Fields::new(data);
         while let Some(field) = fields.next()? {
-            match (field.number, field.value) {
-                (1, Value::Bytes(session)) if !session.is_empty() => record.current = Some(session),
-                (2, Value::Bytes(session)) => record.archived.push(session),
-                _ => {}
+            match field.number {
+                1 => record.current = Some(Body::Borrowed(field.bytes()?)),
+                2 => record.archived.push(Body::Borrowed(field.bytes()?)),
+                _ => record.unknown.push(field.raw),
             }
         }
+        // An empty nested message is how some writers say "none".
+        record.current = record.current.filter(|body| !body.is_empty());
         Ok(record)
     }
 
-    /// The record with this current session, and these archived ones.
-    pub fn write(current: Option<&Session>, archived: &[&[u8]]) -> Vec<u8> {
-        let kept = &archived[..archived.len().min(MAX_ARCHIVED)];
-        let mut out = Vec::with_capacity(512 + kept.iter().map(|session| session.len() + 4).sum::<usize>());
-        if let Some(session) = current {
-            put_message(&mut out, 1, |out| session.write(out));
+    pub fn write(&self) -> Zeroizing<Vec<u8>> {
+        let sessions = self.current.iter().chain(&self.archived).map(|body| body.len() + 8).sum::<usize>();
+        let unknown = self.unknown.iter().map(|raw| raw.len()).sum::<usize>();
+        let mut out = Zeroizing::new(Vec::with_capacity(sessions + unknown));
+        if let Some(body) = &self.current {
+            put_bytes(&mut out, 1, body);
         }
-        for session in kept {
-            put_bytes(&mut out, 2, session);
+        for body in &self.archived {
+            put_bytes(&mut out, 2, body);
+        }
+        for raw in &self.unknown {
+            out.extend_from_slice(raw);
         }
         out
     }
-}
 
-fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Malformed> {
-    bytes.try_into().map_err(|_| Malformed(0))
-}
-
-/// A field that holds nothing is as good as absent.
-fn optional<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Malformed> {
-    if bytes.is_empty() { Ok([0; N]) } else { fixed(bytes) }
-}
-
-fn number(value: u64) -> Result<u32, Malformed> {
-    // A negative int32 is written as ten bytes; its low half is its value.
-    if value > u64::from(u32::MAX) && value >> 31 != 0x1_ffff_ffff { Err(Malformed(0)) } else { Ok(value as u32) }
-}
-
-impl Session {
-    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut session = Self {
-            version: 3,
-            local_identity: [0; 32],
-            remote_identity: [0; 32],
-            root_key: [0; 32],
-            previous_counter: 0,
-            sender: None,
-            receivers: Vec::new(),
-            pending: None,
-            remote_registration_id: 0,
-            local_registration_id: 0,
-            base_key: [0; 32],
-            unknown: Vec::new(),
-        };
-        let mut fields = Fields::new(bytes);
-        while let Some(field) = fields.next()? {
-            match (field.number, field.value) {
-                (1, Value::Number(value)) => session.version = number(value)?,
-                (2, Value::Bytes(bytes)) => session.local_identity = read_key(bytes).ok_or(Malformed(0))?,
-                (3, Value::Bytes(bytes)) => session.remote_identity = read_key(bytes).ok_or(Malformed(0))?,
-                (4, Value::Bytes(bytes)) => session.root_key = fixed(bytes)?,
-                (5, Value::Number(value)) => session.previous_counter = number(value)?,
-                (6, Value::Bytes(bytes)) => session.sender = Some(Chain::parse(bytes)?),
-                (7, Value::Bytes(bytes)) => session.receivers.push(Chain::parse(bytes)?),
-                (9, Value::Bytes(bytes)) => session.pending = Some(PendingPreKey::parse(bytes)?),
-                (10, Value::Number(value)) => session.remote_registration_id = number(value)?,
-                (11, Value::Number(value)) => session.local_registration_id = number(value)?,
-                (13, Value::Bytes(bytes)) => session.base_key = read_key(bytes).ok_or(Malformed(0))?,
-                _ => session.unknown.extend_from_slice(field.raw),
-            }
-        }
-        Ok(session)
+    /// The current session, read.
+    pub fn session(&self) -> Result<Option<Session<'_>>, Failure> {
+        self.current.as_deref().map(Session::parse).transpose()
     }
 
-    /// Only Alice's base key, without taking the rest apart.
-    pub fn peek_base_key(bytes: &[u8]) -> Result<Option<[u8; 32]>, Malformed> {
-        let mut fields = Fields::new(bytes);
-        let mut found = None;
-        while let Some(field) = fields.next()? {
-            if let (13, Value::Bytes(bytes)) = (field.number, field.value) {
-                found = read_key(bytes);
-            }
+    /// Move the current session to the archive's front; the oldest beyond the limit is forgotten.
+    pub fn archive(&mut self) {
+        if let Some(body) = self.current.take() {
+            self.archived.insert(0, body);
+            self.archived.truncate(MAX_ARCHIVED);
         }
-        Ok(found)
     }
 
-    pub fn write(&self, out: &mut Vec<u8>) {
-        put_number(out, 1, self.version);
-        put_bytes(out, 2, &wire_key(&self.local_identity));
-        put_bytes(out, 3, &wire_key(&self.remote_identity));
-        put_bytes(out, 4, &self.root_key);
-        put_number(out, 5, self.previous_counter);
+    /// Make `body` the current session; the one before is archived.
+    pub fn promote(&mut self, body: Body<'a>) {
+        self.archive();
+        self.current = Some(body);
+    }
+}
+
+// --- session ------------------------------------------------------------------------------------------------------------
+
+/// What a pkmsg repeats until the other side has answered.
+#[derive(Clone)]
+pub struct PendingPreKey {
+    pub prekey_id: Option<u32>,
+    pub signed_prekey_id: u32,
+    pub base_key: PublicKey,
+}
+
+/// Our half of the ratchet.
+#[derive(Clone)]
+pub struct SenderChain {
+    pub ratchet: KeyPair,
+    pub chain: ChainKey,
+}
+
+/// One session, its receiver chains unread.
+pub struct Session<'a> {
+    pub local_identity: PublicKey,
+    pub remote_identity: PublicKey,
+    pub root_key: Secret,
+    pub previous_counter: u32,
+    pub sender: Option<SenderChain>,
+    pub receivers: Vec<Body<'a>>,
+    pub pending: Option<PendingPreKey>,
+    pub remote_registration_id: u32,
+    pub local_registration_id: u32,
+    /// The base key of the side that opened the session: the session's name.
+    pub base_key: Option<PublicKey>,
+    pub version: u32,
+    pub unknown: Vec<&'a [u8]>,
+}
+
+impl<'a> Session<'a> {
+    pub fn parse(body: &'a [u8]) -> Result<Self, Failure> {
+        let mut read = Unfinished::default();
+        let mut fields = Fields::new(body);
+        while let Some(field) = fields.next()? {
+            match field.number {
+                1 => read.version = field.uint32()?,
+                2 => read.local_identity = Some(public(field.bytes()?)?),
+                3 => read.remote_identity = Some(public(field.bytes()?)?),
+                4 => read.root_key = Some(secret(field.bytes()?)?),
+                5 => read.previous_counter = field.uint32()?,
+                6 => read.sender = Some(parse_sender(field.bytes()?)?),
+                7 => read.receivers.push(Body::Borrowed(field.bytes()?)),
+                9 => read.pending = Some(parse_pending(field.bytes()?)?),
+                10 => read.remote_registration_id = field.uint32()?,
+                11 => read.local_registration_id = field.uint32()?,
+                13 => read.base_key = Some(public(field.bytes()?)?),
+                _ => read.unknown.push(field.raw),
+            }
+        }
+        read.finish()
+    }
+
+    pub fn write(&self) -> Zeroizing<Vec<u8>> {
+        let chains = self.receivers.iter().map(|body| body.len() + 8).sum::<usize>();
+        let unknown = self.unknown.iter().map(|raw| raw.len()).sum::<usize>();
+        let mut out = Zeroizing::new(Vec::with_capacity(450 + chains + unknown));
+        put_uint32_unless_zero(&mut out, 1, self.version);
+        put_bytes(&mut out, 2, &typed(&self.local_identity));
+        put_bytes(&mut out, 3, &typed(&self.remote_identity));
+        put_bytes(&mut out, 4, self.root_key.as_slice());
+        put_uint32_unless_zero(&mut out, 5, self.previous_counter);
         if let Some(sender) = &self.sender {
-            put_message(out, 6, |out| sender.write(out));
+            write_sender(&mut out, sender);
         }
-        for receiver in &self.receivers {
-            put_message(out, 7, |out| receiver.write(out));
+        for body in &self.receivers {
+            put_bytes(&mut out, 7, body);
         }
         if let Some(pending) = &self.pending {
-            put_message(out, 9, |out| pending.write(out));
+            write_pending(&mut out, pending);
         }
-        put_number(out, 10, self.remote_registration_id);
-        put_number(out, 11, self.local_registration_id);
-        put_bytes(out, 13, &wire_key(&self.base_key));
-        out.extend_from_slice(&self.unknown);
+        put_uint32_unless_zero(&mut out, 10, self.remote_registration_id);
+        put_uint32_unless_zero(&mut out, 11, self.local_registration_id);
+        if let Some(base_key) = &self.base_key {
+            put_bytes(&mut out, 13, &typed(base_key));
+        }
+        for raw in &self.unknown {
+            out.extend_from_slice(raw);
+        }
+        out
+    }
+
+    /// Whether this is a session of the version spoken here that can seal.
+    pub fn is_usable(&self) -> bool {
+        self.version == u32::from(VERSION) && self.sender.is_some()
+    }
+
+    /// The receiver chain of this ratchet key, and where it stands.
+    pub fn find_chain(&self, ratchet_key: &PublicKey) -> Result<Option<(usize, ReceiverChain<'_>)>, Failure> {
+        for (place, body) in self.receivers.iter().enumerate() {
+            if chain_ratchet_key(body)? == *ratchet_key {
+                return Ok(Some((place, ReceiverChain::parse(body)?)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Add a chain; the oldest beyond the limit is forgotten, and its skipped keys with it.
+    pub fn push_chain(&mut self, body: Zeroizing<Vec<u8>>) {
+        self.receivers.push(Body::Owned(body));
+        let excess = self.receivers.len().saturating_sub(MAX_CHAINS);
+        self.receivers.drain(..excess);
     }
 }
 
-impl Chain {
-    fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut chain =
-            Self { ratchet_key: [0; 32], ratchet_private: [0; 32], index: 0, key: [0; 32], skipped: Vec::new() };
-        let mut fields = Fields::new(bytes);
-        while let Some(field) = fields.next()? {
-            match (field.number, field.value) {
-                (1, Value::Bytes(bytes)) => chain.ratchet_key = read_key(bytes).ok_or(Malformed(0))?,
-                (2, Value::Bytes(bytes)) => chain.ratchet_private = optional(bytes)?,
-                (3, Value::Bytes(bytes)) => chain.parse_key(bytes)?,
-                (4, Value::Bytes(bytes)) => chain.skipped.push(MessageKey::parse(bytes)?),
-                _ => {}
-            }
-        }
-        Ok(chain)
-    }
+/// A session whose fields are being read.
+#[derive(Default)]
+struct Unfinished<'a> {
+    version: u32,
+    local_identity: Option<PublicKey>,
+    remote_identity: Option<PublicKey>,
+    root_key: Option<Secret>,
+    previous_counter: u32,
+    sender: Option<SenderChain>,
+    receivers: Vec<Body<'a>>,
+    pending: Option<PendingPreKey>,
+    remote_registration_id: u32,
+    local_registration_id: u32,
+    base_key: Option<PublicKey>,
+    unknown: Vec<&'a [u8]>,
+}
 
-    fn parse_key(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        let mut fields = Fields::new(bytes);
-        while let Some(field) = fields.next()? {
-            match (field.number, field.value) {
-                (1, Value::Number(value)) => self.index = number(value)?,
-                (2, Value::Bytes(bytes)) => self.key = optional(bytes)?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        put_bytes(out, 1, &wire_key(&self.ratchet_key));
-        if self.ratchet_private != [0; 32] {
-            put_bytes(out, 2, &self.ratchet_private);
-        }
-        put_message(out, 3, |out| {
-            put_number(out, 1, self.index);
-            put_bytes(out, 2, &self.key);
-        });
-        for key in &self.skipped {
-            put_message(out, 4, |out| key.write(out));
-        }
+impl<'a> Unfinished<'a> {
+    fn finish(self) -> Result<Session<'a>, Failure> {
+        Ok(Session {
+            local_identity: self.local_identity.ok_or(Failure::Record)?,
+            remote_identity: self.remote_identity.ok_or(Failure::Record)?,
+            root_key: self.root_key.ok_or(Failure::Record)?,
+            previous_counter: self.previous_counter,
+            sender: self.sender,
+            receivers: self.receivers,
+            pending: self.pending,
+            remote_registration_id: self.remote_registration_id,
+            local_registration_id: self.local_registration_id,
+            base_key: self.base_key,
+            version: self.version,
+            unknown: self.unknown,
+        })
     }
 }
 
-impl MessageKey {
-    fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut key = Self { index: 0, cipher: [0; 32], mac: [0; 32], iv: [0; 16] };
-        let mut fields = Fields::new(bytes);
-        while let Some(field) = fields.next()? {
-            match (field.number, field.value) {
-                (1, Value::Number(value)) => key.index = number(value)?,
-                (2, Value::Bytes(bytes)) => key.cipher = fixed(bytes)?,
-                (3, Value::Bytes(bytes)) => key.mac = fixed(bytes)?,
-                (4, Value::Bytes(bytes)) => key.iv = fixed(bytes)?,
-                _ => {}
-            }
+// --- chains -------------------------------------------------------------------------------------------------------------
+
+fn parse_sender(body: &[u8]) -> Result<SenderChain, Failure> {
+    let (mut ratchet_key, mut private, mut chain) = (None, None, None);
+    let mut fields = Fields::new(body);
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => ratchet_key = Some(public(field.bytes()?)?),
+            2 => private = Some(secret(field.bytes()?)?),
+            3 => chain = parse_chain_key(field.bytes()?)?.1,
+            _ => {} // a sender chain has nothing else; skipped keys belong to receivers
         }
-        Ok(key)
+    }
+    let missing = Failure::Record;
+    let ratchet = KeyPair { private: private.ok_or(missing)?, public: ratchet_key.ok_or(missing)? };
+    Ok(SenderChain { ratchet, chain: chain.ok_or(missing)? })
+}
+
+fn write_sender(out: &mut Vec<u8>, sender: &SenderChain) {
+    let mut body = Zeroizing::new(Vec::with_capacity(128));
+    put_bytes(&mut body, 1, &typed(&sender.ratchet.public));
+    put_bytes(&mut body, 2, sender.ratchet.private.as_slice());
+    write_chain_key(&mut body, sender.chain.index, Some(&sender.chain.key));
+    put_bytes(out, 6, &body);
+}
+
+/// Index and key; the key is absent from a closed chain.
+fn parse_chain_key(body: &[u8]) -> Result<(u32, Option<ChainKey>), Failure> {
+    let (mut index, mut key) = (0, None);
+    let mut fields = Fields::new(body);
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => index = field.uint32()?,
+            2 if !field.bytes()?.is_empty() => key = Some(secret(field.bytes()?)?),
+            _ => {}
+        }
+    }
+    Ok((index, key.map(|key| ChainKey { key, index })))
+}
+
+fn write_chain_key(out: &mut Vec<u8>, index: u32, key: Option<&Secret>) {
+    let mut body = Zeroizing::new(Vec::with_capacity(48));
+    put_uint32_unless_zero(&mut body, 1, index);
+    if let Some(key) = key {
+        put_bytes(&mut body, 2, key.as_slice());
+    }
+    put_bytes(out, 3, &body);
+}
+
+fn chain_ratchet_key(body: &[u8]) -> Result<PublicKey, Failure> {
+    let mut key = None;
+    let mut fields = Fields::new(body);
+    while let Some(field) = fields.next()? {
+        if field.number == 1 {
+            key = Some(public(field.bytes()?)?);
+            break;
+        }
+    }
+    key.ok_or(Failure::Record)
+}
+
+/// A receiver chain. Stored skipped keys stay raw.
+pub struct ReceiverChain<'a> {
+    pub ratchet_key: PublicKey,
+    /// The next counter this chain has not seen.
+    pub index: u32,
+    /// None when the chain is closed: only its skipped keys can still be used.
+    pub chain: Option<ChainKey>,
+    /// Skipped since the record was read, newest first.
+    pub fresh: Vec<(u32, MessageKeys)>,
+    /// Skipped before, newest first.
+    pub stored: Vec<&'a [u8]>,
+    unknown: Vec<&'a [u8]>,
+}
+
+impl<'a> ReceiverChain<'a> {
+    pub fn new(ratchet_key: PublicKey, chain: ChainKey) -> Self {
+        Self { ratchet_key, index: chain.index, chain: Some(chain), fresh: vec![], stored: vec![], unknown: vec![] }
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
-        put_number(out, 1, self.index);
-        put_bytes(out, 2, &self.cipher);
-        put_bytes(out, 3, &self.mac);
-        put_bytes(out, 4, &self.iv);
+    pub fn parse(body: &'a [u8]) -> Result<Self, Failure> {
+        let (mut ratchet_key, mut index, mut chain) = (None, 0, None);
+        let (mut stored, mut unknown) = (vec![], vec![]);
+        let mut fields = Fields::new(body);
+        while let Some(field) = fields.next()? {
+            match field.number {
+                1 => ratchet_key = Some(public(field.bytes()?)?),
+                3 => (index, chain) = parse_chain_key(field.bytes()?)?,
+                4 => stored.push(field.bytes()?),
+                _ => unknown.push(field.raw),
+            }
+        }
+        let ratchet_key = ratchet_key.ok_or(Failure::Record)?;
+        Ok(Self { ratchet_key, index, chain, fresh: vec![], stored, unknown })
+    }
+
+    pub fn write(&self) -> Zeroizing<Vec<u8>> {
+        let stored = self.stored.iter().map(|body| body.len() + 4).sum::<usize>();
+        let unknown = self.unknown.iter().map(|raw| raw.len()).sum::<usize>();
+        let mut out = Zeroizing::new(Vec::with_capacity(100 + 100 * self.fresh.len() + stored + unknown));
+        put_bytes(&mut out, 1, &typed(&self.ratchet_key));
+        write_chain_key(&mut out, self.index, self.chain.as_ref().map(|chain| &chain.key));
+        for (index, keys) in self.fresh.iter().take(MAX_SKIPPED) {
+            write_skipped(&mut out, *index, keys);
+        }
+        for body in self.stored.iter().take(MAX_SKIPPED.saturating_sub(self.fresh.len())) {
+            put_bytes(&mut out, 4, body);
+        }
+        for raw in &self.unknown {
+            out.extend_from_slice(raw);
+        }
+        out
+    }
+
+    /// The skipped key of `counter` and its place among the stored ones.
+    pub fn find_skipped(&self, counter: u32) -> Result<Option<(usize, MessageKeys)>, Failure> {
+        for (place, body) in self.stored.iter().enumerate() {
+            if skipped_index(body)? == counter {
+                return Ok(Some((place, parse_skipped(body)?)));
+            }
+        }
+        Ok(None)
     }
 }
 
-impl PendingPreKey {
-    fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut pending = Self { prekey_id: None, signed_prekey_id: 0, base_key: [0; 32] };
-        let mut fields = Fields::new(bytes);
-        while let Some(field) = fields.next()? {
-            match (field.number, field.value) {
-                (1, Value::Number(value)) => pending.prekey_id = Some(number(value)?),
-                (2, Value::Bytes(bytes)) => pending.base_key = read_key(bytes).ok_or(Malformed(0))?,
-                (3, Value::Number(value)) => pending.signed_prekey_id = number(value)?,
-                _ => {}
-            }
+fn skipped_index(body: &[u8]) -> Result<u32, Failure> {
+    let mut fields = Fields::new(body);
+    while let Some(field) = fields.next()? {
+        if field.number == 1 {
+            return Ok(field.uint32()?);
         }
-        Ok(pending)
     }
+    Ok(0)
+}
 
-    fn write(&self, out: &mut Vec<u8>) {
-        if let Some(id) = self.prekey_id {
-            put_number(out, 1, id);
+fn parse_skipped(body: &[u8]) -> Result<MessageKeys, Failure> {
+    let (mut cipher, mut mac, mut iv, mut seed) = (None, None, None, None);
+    let mut fields = Fields::new(body);
+    while let Some(field) = fields.next()? {
+        match field.number {
+            2 => cipher = Some(secret(field.bytes()?)?),
+            3 => mac = Some(secret(field.bytes()?)?),
+            4 => iv = Some(field.bytes()?.try_into().map_err(|_| Failure::Record)?),
+            5 => seed = Some(field.bytes()?), // what newer official clients keep instead of the three
+            _ => {}
         }
-        put_number(out, 3, self.signed_prekey_id);
-        put_bytes(out, 2, &wire_key(&self.base_key));
     }
+    match (cipher, mac, iv, seed) {
+        (Some(cipher), Some(mac), Some(iv), _) => Ok(MessageKeys { cipher, mac, iv }),
+        (_, _, _, Some(seed)) => Ok(MessageKeys::of_seed(seed)),
+        _ => Err(Failure::Record),
+    }
+}
+
+fn write_skipped(out: &mut Vec<u8>, index: u32, keys: &MessageKeys) {
+    put_header(out, 4, uint32_length(index) + 34 + 34 + 18);
+    put_uint32_unless_zero(out, 1, index);
+    put_bytes(out, 2, keys.cipher.as_slice());
+    put_bytes(out, 3, keys.mac.as_slice());
+    put_bytes(out, 4, &keys.iv);
+}
+
+// --- pending prekey -----------------------------------------------------------------------------------------------------
+
+fn parse_pending(body: &[u8]) -> Result<PendingPreKey, Failure> {
+    let (mut prekey_id, mut signed_prekey_id, mut base_key) = (None, 0, None);
+    let mut fields = Fields::new(body);
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => prekey_id = Some(field.uint32()?),
+            2 => base_key = Some(public(field.bytes()?)?),
+            3 => signed_prekey_id = field.uint32()?,
+            _ => {}
+        }
+    }
+    Ok(PendingPreKey { prekey_id, signed_prekey_id, base_key: base_key.ok_or(Failure::Record)? })
+}
+
+fn write_pending(out: &mut Vec<u8>, pending: &PendingPreKey) {
+    let mut body = Vec::with_capacity(64);
+    if let Some(id) = pending.prekey_id {
+        put_uint32(&mut body, 1, id);
+    }
+    put_bytes(&mut body, 2, &typed(&pending.base_key));
+    put_uint32_unless_zero(&mut body, 3, pending.signed_prekey_id);
+    put_bytes(out, 9, &body);
 }

@@ -1,568 +1,628 @@
-//! X3DH and the double ratchet: a record goes in, a new record comes out.
+//! Steps over a whole record: open a session (X3DH), seal, open a msg, open a pkmsg.
 //!
-//! Nothing here changes a record in place. Trial decryption works on a copy of one session, and the copy replaces the original only
-//! after the MAC has verified; so a message that does not belong here leaves no mark.
+//! A record goes in, a new record comes out; a step that fails gives no record. Messages are tried on the current session
+//! first, then on archived ones, newest first, each on a copy; the one that opens becomes the current session.
 //!
-//! Limits: 2,000 skipped keys are kept for each chain (the oldest go first), a message may run ahead by 25,000, five receiving
-//! chains and 40 archived sessions are kept. So a hostile counter costs a bounded number of hashes.
-//!
-//! Source: signal.org/docs/specifications/{x3dh,doubleratchet}; the constants of version 3 (HKDF infos, MAC inputs, chain seeds)
-//! are facts of the wire, proved against libsignal-node and libsignal-client in tests/peers.
+//! Source: signal.org/docs/specifications/x3dh; order of trial and promotion as in the official client.
 
-use super::message::{MAC, PreKeySignalMessage, SignalMessage, wire_key, write_body};
-use super::record::{Chain, MessageKey, PendingPreKey, Record, Session};
-use super::wire::Malformed;
-use crate::core::{curve, hash, xeddsa};
-use aes::cipher::{BlockDecryptMut, BlockEncryptMut, KeyIvInit, block_padding::Pkcs7};
-use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use super::error::Failure;
+use super::keys::{KeyPair, Secret, agree, start, turn};
+use super::message::{PreKeySignalMessage, PublicKey, SignalMessage, VERSION, typed};
+use super::ratchet::{Budget, Kind};
+use super::record::{Body, PendingPreKey, ReceiverChain, Record, SenderChain, Session};
+use crate::core::xeddsa;
+use zeroize::Zeroizing;
 
-pub const MAX_SKIPPED: usize = 2_000;
-pub const MAX_JUMP: u32 = 25_000;
-const MAX_RECEIVERS: usize = 5;
-
-type Encryptor = cbc::Encryptor<aes::Aes256>;
-type Decryptor = cbc::Decryptor<aes::Aes256>;
-
-/// Why a step cannot be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// The record does not parse.
-    Record,
-    /// The message does not parse, at this offset.
-    Message(usize),
-    NoSession,
-    /// A public key of low order.
-    InvalidKey,
-    /// The prekey it names is not given.
-    InvalidKeyId,
-    /// It verifies, but what is inside is not a padded text.
-    InvalidMessage,
-    /// The bundle's signed prekey is not signed by its identity key.
-    Signature,
-    Future,
-    BadMac,
-    Duplicate,
-}
-
-fn of_record(_: Malformed) -> Failure {
-    Failure::Record
-}
-
-/// Our side of a session.
-pub struct Local<'a> {
-    pub identity_private: &'a [u8; 32],
-    pub identity_public: &'a [u8; 32],
-    pub registration_id: u32,
-}
+pub type Bytes = Zeroizing<Vec<u8>>;
 
 /// What a device publishes.
-#[derive(Clone)]
 pub struct Bundle {
     pub registration_id: u32,
-    pub identity_key: [u8; 32],
+    pub identity_key: PublicKey,
     pub signed_prekey_id: u32,
-    pub signed_prekey: [u8; 32],
+    pub signed_prekey: PublicKey,
     pub signed_prekey_signature: [u8; 64],
-    pub prekey: Option<(u32, [u8; 32])>,
+    pub prekey: Option<(u32, PublicKey)>,
 }
 
-/// The type of a ciphertext.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    PreKey,
-    Message,
+/// Who we are in a session.
+pub struct Local {
+    pub identity: KeyPair,
+    pub registration_id: u32,
 }
 
-pub struct Decrypted {
-    pub record: Zeroizing<Vec<u8>>,
-    pub plaintext: Zeroizing<Vec<u8>>,
-    /// A new session was made, and with it the one-time prekey spent.
-    pub opened: bool,
+/// Our private halves of the prekeys that a pkmsg names, as far as we have them.
+pub struct Prekeys {
+    pub signed: Option<Secret>,
+    pub once: Option<Secret>,
 }
 
-fn dh(private: &[u8; 32], public: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, Failure> {
-    curve::shared_secret(private, public).map(Zeroizing::new).ok_or(Failure::InvalidKey)
+/// The X3DH agreements in a row, behind 32 bytes of FF.
+struct Agreements {
+    bytes: Zeroizing<[u8; 160]>,
+    length: usize,
 }
 
-fn derive<const N: usize>(salt: &[u8], key: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
-    let mut out = Zeroizing::new([0; N]);
-    let fits = hash::hkdf_sha256(salt, key, info, out.as_mut());
-    debug_assert!(fits, "at most 96 bytes are asked for");
-    out
-}
-
-fn halves(bytes: &[u8; 64]) -> ([u8; 32], [u8; 32]) {
-    let (mut left, mut right) = ([0; 32], [0; 32]);
-    left.copy_from_slice(&bytes[..32]);
-    right.copy_from_slice(&bytes[32..]);
-    (left, right)
-}
-
-/// The agreed secret: 32 bytes FF, then the Diffie-Hellman results in order.
-struct Agreement {
-    bytes: Zeroizing<Vec<u8>>,
-}
-
-impl Agreement {
+impl Agreements {
     fn new() -> Self {
-        let mut bytes = Vec::with_capacity(160);
-        bytes.extend_from_slice(&[0xff; 32]);
-        Self { bytes: Zeroizing::new(bytes) }
+        Self { bytes: Zeroizing::new([0xff; 160]), length: 32 }
     }
 
-    fn add(&mut self, private: &[u8; 32], public: &[u8; 32]) -> Result<(), Failure> {
-        self.bytes.extend_from_slice(dh(private, public)?.as_slice());
+    fn add(&mut self, private: &Secret, public: &PublicKey) -> Result<(), Failure> {
+        let end = self.length + 32;
+        let place = self.bytes.get_mut(self.length..end).ok_or(Failure::InvalidKey)?;
+        place.copy_from_slice(agree(private, public)?.as_slice());
+        self.length = end;
         Ok(())
     }
 
-    /// Root key and first chain key.
-    fn keys(&self) -> ([u8; 32], [u8; 32]) {
-        halves(&derive::<64>(b"", &self.bytes, b"WhisperText"))
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
-/// The next root key and a chain key, from one Diffie-Hellman.
-fn turn(root: &[u8; 32], private: &[u8; 32], public: &[u8; 32]) -> Result<([u8; 32], [u8; 32]), Failure> {
-    Ok(halves(&derive::<64>(root, dh(private, public)?.as_slice(), b"WhisperRatchet")))
-}
+// --- opening ------------------------------------------------------------------------------------------------------------
 
-/// Open a session from a bundle. `entropy`: the base key's and the first ratchet key's private halves.
-pub fn initiate(
-    record: &[u8], bundle: &Bundle, local: &Local<'_>, entropy: &[u8; 64],
-) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let known = Record::parse(record).map_err(of_record)?;
-    let signed = wire_key(&bundle.signed_prekey);
+/// The opening side's X3DH. `entropy`: base key, first ratchet key.
+pub fn initiate(record: &[u8], bundle: &Bundle, local: &Local, entropy: &[u8; 64]) -> Result<Bytes, Failure> {
+    let mut record = Record::parse(record)?;
+    let signed = typed(&bundle.signed_prekey);
     if !xeddsa::verify(&bundle.identity_key, &signed, &bundle.signed_prekey_signature) {
-        return Err(Failure::Signature);
+        return Err(Failure::InvalidSignature);
     }
-    let (mut base_private, mut ratchet_private) = halves(entropy);
-    let mut agreement = Agreement::new();
-    agreement.add(local.identity_private, &bundle.signed_prekey)?;
-    agreement.add(&base_private, &bundle.identity_key)?;
-    agreement.add(&base_private, &bundle.signed_prekey)?;
+    let session = open_as_alice(bundle, local, entropy)?;
+    record.promote(Body::Owned(session.write()));
+    Ok(record.write())
+}
+
+fn open_as_alice(bundle: &Bundle, local: &Local, entropy: &[u8; 64]) -> Result<Session<'static>, Failure> {
+    let (base, ratchet) = entropy.split_at(32);
+    let [base, ratchet] = [base, ratchet].map(|half| {
+        let mut private = Secret::default();
+        private.copy_from_slice(half);
+        KeyPair::of(&private)
+    });
+    let mut agreements = Agreements::new();
+    agreements.add(&local.identity.private, &bundle.signed_prekey)?;
+    agreements.add(&base.private, &bundle.identity_key)?;
+    agreements.add(&base.private, &bundle.signed_prekey)?;
     if let Some((_, prekey)) = &bundle.prekey {
-        agreement.add(&base_private, prekey)?;
+        agreements.add(&base.private, prekey)?;
     }
-    let (root, receiving) = agreement.keys();
-    let (root, sending) = turn(&root, &ratchet_private, &bundle.signed_prekey)?;
-    let base_key = curve::public_key(&base_private);
-    let session = Session {
-        version: 3,
-        local_identity: *local.identity_public,
+    let (root, first) = start(agreements.bytes());
+    let (root_key, chain) = turn(&root, &ratchet.private, &bundle.signed_prekey)?;
+    Ok(Session {
+        local_identity: local.identity.public,
         remote_identity: bundle.identity_key,
-        root_key: root,
+        root_key,
         previous_counter: 0,
-        sender: Some(Chain {
-            ratchet_key: curve::public_key(&ratchet_private),
-            ratchet_private,
-            index: 0,
-            key: sending,
-            skipped: Vec::new(),
-        }),
-        receivers: vec![receiver(bundle.signed_prekey, receiving)],
+        sender: Some(SenderChain { ratchet, chain }),
+        // The other side's first ratchet key is its signed prekey; its chain is the agreement's own.
+        receivers: vec![Body::Owned(ReceiverChain::new(bundle.signed_prekey, first).write())],
         pending: Some(PendingPreKey {
             prekey_id: bundle.prekey.map(|(id, _)| id),
             signed_prekey_id: bundle.signed_prekey_id,
-            base_key,
+            base_key: base.public,
         }),
         remote_registration_id: bundle.registration_id,
         local_registration_id: local.registration_id,
-        base_key,
-        unknown: Vec::new(),
-    };
-    base_private.zeroize();
-    ratchet_private.zeroize();
-    Ok(Zeroizing::new(Record::write(Some(&session), &archive(&known, None))))
+        base_key: Some(base.public),
+        version: u32::from(VERSION),
+        unknown: vec![],
+    })
 }
 
-fn receiver(ratchet_key: [u8; 32], key: [u8; 32]) -> Chain {
-    Chain { ratchet_key, ratchet_private: [0; 32], index: 0, key, skipped: Vec::new() }
-}
-
-/// The archived sessions of a record whose current one is replaced; `promoted` is left out.
-fn archive<'a>(record: &Record<'a>, promoted: Option<usize>) -> Vec<&'a [u8]> {
-    let old = record.archived.iter().enumerate().filter(|(place, _)| Some(*place) != promoted).map(|(_, old)| *old);
-    record.current.into_iter().chain(old).collect()
-}
-
-/// The record with its current session moved to the archive.
-pub fn archived(record: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let known = Record::parse(record).map_err(of_record)?;
-    Ok(Zeroizing::new(Record::write(None, &archive(&known, None))))
-}
-
-/// The current session, if there is one.
-pub fn current(record: &[u8]) -> Result<Option<Session>, Failure> {
-    let known = Record::parse(record).map_err(of_record)?;
-    known.current.map(|session| Session::parse(session).map_err(of_record)).transpose()
-}
-
-/// All sessions, current first; says whether there is a current one.
-pub fn all(record: &[u8]) -> Result<Vec<Session>, Failure> {
-    let known = Record::parse(record).map_err(of_record)?;
-    known.current.iter().chain(&known.archived).map(|session| Session::parse(session).map_err(of_record)).collect()
-}
-
-impl Chain {
-    /// The keys of the message at this chain's index; the chain moves on.
-    fn step(&mut self) -> MessageKey {
-        let seed = Zeroizing::new(hash::hmac_sha256(&self.key, &[&[1]]));
-        let keys = derive::<80>(b"", seed.as_slice(), b"WhisperMessageKeys");
-        let mut made = MessageKey { index: self.index, cipher: [0; 32], mac: [0; 32], iv: [0; 16] };
-        made.cipher.copy_from_slice(&keys[..32]);
-        made.mac.copy_from_slice(&keys[32..64]);
-        made.iv.copy_from_slice(&keys[64..]);
-        self.advance();
-        made
+fn open_as_bob(
+    message: &PreKeySignalMessage<'_>, local: &Local, prekeys: &Prekeys,
+) -> Result<Session<'static>, Failure> {
+    let signed = prekeys.signed.as_ref().ok_or(Failure::InvalidKeyId)?;
+    let mut agreements = Agreements::new();
+    agreements.add(signed, &message.identity_key)?;
+    agreements.add(&local.identity.private, &message.base_key)?;
+    agreements.add(signed, &message.base_key)?;
+    if message.prekey_id.is_some() {
+        agreements.add(prekeys.once.as_ref().ok_or(Failure::InvalidKeyId)?, &message.base_key)?;
     }
-
-    fn advance(&mut self) {
-        self.key = hash::hmac_sha256(&self.key, &[&[2]]);
-        self.index = self.index.wrapping_add(1);
-    }
-
-    /// The keys of the message with this counter, which is taken out of the skipped ones or stepped to.
-    fn keys_for(&mut self, counter: u32) -> Result<MessageKey, Failure> {
-        if counter < self.index {
-            let place = self.skipped.iter().position(|key| key.index == counter).ok_or(Failure::Duplicate)?;
-            return Ok(self.skipped.remove(place));
-        }
-        let ahead = counter - self.index;
-        if ahead > MAX_JUMP || counter == u32::MAX {
-            return Err(Failure::Future);
-        }
-        let kept = u32::try_from(MAX_SKIPPED).unwrap_or(u32::MAX);
-        for _ in 0..ahead.saturating_sub(kept) {
-            self.advance();
-        }
-        while self.index < counter {
-            let key = self.step();
-            self.skipped.push(key);
-        }
-        let surplus = self.skipped.len().saturating_sub(MAX_SKIPPED);
-        self.skipped.drain(..surplus);
-        Ok(self.step())
-    }
-}
-
-fn mac(key: &MessageKey, sender: &[u8; 32], receiver: &[u8; 32], body: &[u8]) -> [u8; 32] {
-    hash::hmac_sha256(&key.mac, &[&wire_key(sender), &wire_key(receiver), body])
-}
-
-/// One message out: the new record, its type, and the message.
-pub fn encrypt(record: &[u8], plaintext: &[u8]) -> Result<(Zeroizing<Vec<u8>>, Kind, Vec<u8>), Failure> {
-    let known = Record::parse(record).map_err(of_record)?;
-    let mut session = Session::parse(known.current.ok_or(Failure::NoSession)?).map_err(of_record)?;
-    let sender = session.sender.as_mut().ok_or(Failure::NoSession)?;
-    let key = sender.step();
-    let ciphertext = Encryptor::new(&key.cipher.into(), &key.iv.into()).encrypt_padded_vec_mut::<Pkcs7>(plaintext);
-    let mut message = write_body(&sender.ratchet_key, key.index, session.previous_counter, &ciphertext);
-    let tag = mac(&key, &session.local_identity, &session.remote_identity, &message);
-    message.extend_from_slice(&tag[..MAC]);
-    let written = Zeroizing::new(Record::write(Some(&session), &known.archived));
-    let Some(pending) = &session.pending else {
-        return Ok((written, Kind::Message, message));
-    };
-    let outer = PreKeySignalMessage {
-        registration_id: session.local_registration_id,
-        prekey_id: pending.prekey_id,
-        signed_prekey_id: pending.signed_prekey_id,
-        base_key: pending.base_key,
-        identity_key: session.local_identity,
-        message: &message,
-    };
-    Ok((written, Kind::PreKey, outer.write()))
-}
-
-impl Session {
-    /// Read a message with this session, which changes; throw it away when this fails.
-    fn decrypt(&mut self, message: &SignalMessage<'_>, entropy: &[u8; 32]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let place = match self.receivers.iter().position(|chain| chain.ratchet_key == message.ratchet_key) {
-            Some(place) => place,
-            None => self.ratchet(&message.ratchet_key, entropy)?,
-        };
-        let key = self.receivers[place].keys_for(message.counter)?;
-        let tag = mac(&key, &self.remote_identity, &self.local_identity, message.body);
-        if !bool::from(tag[..MAC].ct_eq(message.mac)) {
-            return Err(Failure::BadMac);
-        }
-        let plaintext = Decryptor::new(&key.cipher.into(), &key.iv.into())
-            .decrypt_padded_vec_mut::<Pkcs7>(message.ciphertext)
-            .map_err(|_| Failure::InvalidMessage)?;
-        self.pending = None;
-        Ok(Zeroizing::new(plaintext))
-    }
-
-    /// The peer has a new ratchet key: a receiving chain for it, then a new ratchet key and sending chain of ours.
-    fn ratchet(&mut self, their_key: &[u8; 32], entropy: &[u8; 32]) -> Result<usize, Failure> {
-        let sender = self.sender.as_ref().ok_or(Failure::NoSession)?;
-        let (root, receiving) = turn(&self.root_key, &sender.ratchet_private, their_key)?;
-        let (root, sending) = turn(&root, entropy, their_key)?;
-        self.previous_counter = sender.index.saturating_sub(1);
-        self.root_key = root;
-        self.sender = Some(Chain {
-            ratchet_key: curve::public_key(entropy),
-            ratchet_private: *entropy,
-            index: 0,
-            key: sending,
-            skipped: Vec::new(),
-        });
-        if self.receivers.len() >= MAX_RECEIVERS {
-            self.receivers.remove(0);
-        }
-        self.receivers.push(receiver(*their_key, receiving));
-        Ok(self.receivers.len() - 1)
-    }
-}
-
-/// One msg in.
-pub fn decrypt(record: &[u8], message: &[u8], entropy: &[u8; 32]) -> Result<Decrypted, Failure> {
-    let known = Record::parse(record).map_err(of_record)?;
-    let message = SignalMessage::parse(message).map_err(|fault| Failure::Message(fault.0))?;
-    read_with(&known, &message, entropy)
-}
-
-/// Try the current session, then the archived ones; the one that reads it becomes current.
-fn read_with(known: &Record<'_>, message: &SignalMessage<'_>, entropy: &[u8; 32]) -> Result<Decrypted, Failure> {
-    let mut failure = Failure::NoSession;
-    let candidates = known.current.iter().map(|session| (None, *session));
-    let archived = known.archived.iter().enumerate().map(|(place, session)| (Some(place), *session));
-    for (place, bytes) in candidates.chain(archived) {
-        let mut session = Session::parse(bytes).map_err(of_record)?;
-        match session.decrypt(message, entropy) {
-            Ok(plaintext) => {
-                let rest = if place.is_none() { known.archived.clone() } else { archive(known, place) };
-                let record = Zeroizing::new(Record::write(Some(&session), &rest));
-                return Ok(Decrypted { record, plaintext, opened: false });
-            }
-            // A used key says more than another session's failed MAC; otherwise the current session's word counts.
-            Err(Failure::Duplicate) => failure = Failure::Duplicate,
-            Err(other) if failure == Failure::NoSession => failure = other,
-            Err(_) => {}
-        }
-    }
-    Err(failure)
-}
-
-/// One pkmsg in. The prekeys are needed only when its session is not known yet.
-pub fn decrypt_prekey(
-    record: &[u8], message: &[u8], local: &Local<'_>, signed_prekey: Option<&[u8; 32]>, prekey: Option<&[u8; 32]>,
-    entropy: &[u8; 32],
-) -> Result<Decrypted, Failure> {
-    let known = Record::parse(record).map_err(of_record)?;
-    let outer = PreKeySignalMessage::parse(message).map_err(|fault| Failure::Message(fault.0))?;
-    let inner = SignalMessage::parse(outer.message).map_err(|fault| Failure::Message(fault.0))?;
-    for (place, bytes) in known.current.iter().chain(&known.archived).enumerate() {
-        if Session::peek_base_key(bytes).map_err(of_record)? == Some(outer.base_key) {
-            return read_known(&known, place, &outer, &inner, entropy);
-        }
-    }
-    let mut session = accept(&outer, local, signed_prekey, prekey)?;
-    let plaintext = session.decrypt(&inner, entropy)?;
-    let record = Zeroizing::new(Record::write(Some(&session), &archive(&known, None)));
-    Ok(Decrypted { record, plaintext, opened: true })
-}
-
-/// Read a pkmsg whose session exists: at `place`, counted with the current one first.
-fn read_known(
-    known: &Record<'_>, place: usize, outer: &PreKeySignalMessage<'_>, inner: &SignalMessage<'_>, entropy: &[u8; 32],
-) -> Result<Decrypted, Failure> {
-    let sessions: Vec<&[u8]> = known.current.iter().chain(&known.archived).copied().collect();
-    let bytes = sessions.get(place).ok_or(Failure::NoSession)?;
-    let mut session = Session::parse(bytes).map_err(of_record)?;
-    if session.remote_identity != outer.identity_key {
-        return Err(Failure::BadMac);
-    }
-    let plaintext = session.decrypt(inner, entropy)?;
-    let rest: Vec<&[u8]> =
-        sessions.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, session)| *session).collect();
-    let record = Zeroizing::new(Record::write(Some(&session), &rest));
-    Ok(Decrypted { record, plaintext, opened: false })
-}
-
-/// X3DH as the answering side.
-fn accept(
-    outer: &PreKeySignalMessage<'_>, local: &Local<'_>, signed_prekey: Option<&[u8; 32]>, prekey: Option<&[u8; 32]>,
-) -> Result<Session, Failure> {
-    let signed = signed_prekey.ok_or(Failure::InvalidKeyId)?;
-    let mut agreement = Agreement::new();
-    agreement.add(signed, &outer.identity_key)?;
-    agreement.add(local.identity_private, &outer.base_key)?;
-    agreement.add(signed, &outer.base_key)?;
-    if outer.prekey_id.is_some() {
-        agreement.add(prekey.ok_or(Failure::InvalidKeyId)?, &outer.base_key)?;
-    }
-    let (root_key, sending) = agreement.keys();
+    let (root_key, chain) = start(agreements.bytes());
     Ok(Session {
-        version: 3,
-        local_identity: *local.identity_public,
-        remote_identity: outer.identity_key,
+        local_identity: local.identity.public,
+        remote_identity: message.identity_key,
         root_key,
         previous_counter: 0,
-        sender: Some(Chain {
-            ratchet_key: curve::public_key(signed),
-            ratchet_private: *signed,
-            index: 0,
-            key: sending,
-            skipped: Vec::new(),
-        }),
-        receivers: Vec::new(),
+        sender: Some(SenderChain { ratchet: KeyPair::of(signed), chain }),
+        receivers: vec![],
         pending: None,
-        remote_registration_id: outer.registration_id,
+        remote_registration_id: message.registration_id,
         local_registration_id: local.registration_id,
-        base_key: outer.base_key,
-        unknown: Vec::new(),
+        base_key: Some(message.base_key),
+        version: u32::from(VERSION),
+        unknown: vec![],
     })
+}
+
+// --- sealing ------------------------------------------------------------------------------------------------------------
+
+/// Seal with the current session.
+pub fn encrypt(record: &[u8], plaintext: &[u8]) -> Result<(Bytes, Kind, Vec<u8>), Failure> {
+    let mut record = Record::parse(record)?;
+    let mut session = record.session()?.ok_or(Failure::NoSession)?;
+    let (kind, message) = session.encrypt(plaintext)?;
+    let body = session.write();
+    record.current = Some(Body::Owned(body));
+    Ok((record.write(), kind, message))
+}
+
+// --- opening messages ---------------------------------------------------------------------------------------------------
+
+/// Open a msg with whichever session it belongs to.
+pub fn decrypt(record: &[u8], message: &[u8], entropy: &[u8; 32]) -> Result<(Bytes, Bytes), Failure> {
+    let message = SignalMessage::parse(message)?;
+    let mut record = Record::parse(record)?;
+    let mut verdict = Verdict::default();
+    let mut budget = Budget::new();
+    if let Some(mut session) = record.session()? {
+        match session.decrypt(&message, entropy, &mut budget) {
+            Ok(plaintext) => {
+                record.current = Some(Body::Owned(session.write()));
+                return Ok((record.write(), plaintext));
+            }
+            Err(failure) => verdict.hear(failure, &session, &message),
+        }
+    }
+    for place in 0..record.archived.len() {
+        // An archived session that does not parse cannot be the one; it stays in the record as it is.
+        let Some(Ok(mut session)) = record.archived.get(place).map(|body| Session::parse(body)) else {
+            continue;
+        };
+        match session.decrypt(&message, entropy, &mut budget) {
+            Ok(plaintext) => {
+                let body = session.write();
+                record.archived.remove(place);
+                record.promote(Body::Owned(body));
+                return Ok((record.write(), plaintext));
+            }
+            Err(failure) => verdict.hear(failure, &session, &message),
+        }
+    }
+    Err(verdict.failure())
+}
+
+/// Why no session could open a message: the word of the session that knows its ratchet key, else of the first one tried.
+#[derive(Default)]
+struct Verdict {
+    first: Option<Failure>,
+    knowing: Option<Failure>,
+}
+
+impl Verdict {
+    fn hear(&mut self, failure: Failure, session: &Session<'_>, message: &SignalMessage<'_>) {
+        self.first.get_or_insert(failure);
+        if session.has_chain(&message.ratchet_key) {
+            self.knowing.get_or_insert(failure);
+        }
+    }
+
+    fn failure(self) -> Failure {
+        self.knowing.or(self.first).unwrap_or(Failure::NoSession)
+    }
+}
+
+/// Open a pkmsg; the bool says whether a new session was made for it.
+pub fn decrypt_prekey(
+    record: &[u8], message: &[u8], local: &Local, prekeys: &Prekeys, entropy: &[u8; 32],
+) -> Result<(Bytes, Bytes, bool), Failure> {
+    let message = PreKeySignalMessage::parse(message)?;
+    let mut record = Record::parse(record)?;
+    let known = take_session_of(&mut record, &message.base_key)?;
+    let opened = known.is_none();
+    let mut session = match &known {
+        Some(body) => Session::parse(body)?,
+        None => open_as_bob(&message, local, prekeys)?,
+    };
+    // The MAC of a known session does not cover the identity written around it.
+    if session.remote_identity != message.identity_key {
+        return Err(Failure::InvalidKey);
+    }
+    let plaintext = session.decrypt(&message.message, entropy, &mut Budget::new())?;
+    record.promote(Body::Owned(session.write()));
+    Ok((record.write(), plaintext, opened))
+}
+
+/// Take the session with this base key out of the record.
+fn take_session_of<'a>(record: &mut Record<'a>, base_key: &PublicKey) -> Result<Option<Body<'a>>, Failure> {
+    if let Some(session) = record.session()?
+        && session.base_key.as_ref() == Some(base_key)
+    {
+        return Ok(record.current.take());
+    }
+    let place = record
+        .archived
+        .iter()
+        .position(|body| Session::parse(body).is_ok_and(|session| session.base_key.as_ref() == Some(base_key)));
+    Ok(place.map(|place| record.archived.remove(place)))
+}
+
+// --- looking ------------------------------------------------------------------------------------------------------------
+
+/// Whether there is a current session that can seal.
+pub fn is_open(record: &[u8]) -> Result<bool, Failure> {
+    Ok(Record::parse(record)?.session()?.is_some_and(|session| session.is_usable()))
+}
+
+/// The current session's base key and the other side's registration id.
+pub fn base_key(record: &[u8]) -> Result<Option<(PublicKey, u32)>, Failure> {
+    let record = Record::parse(record)?;
+    let session = record.session()?;
+    Ok(session.and_then(|session| session.base_key.map(|key| (key, session.remote_registration_id))))
+}
+
+/// The record with its current session in the archive.
+pub fn archive(record: &[u8]) -> Result<Bytes, Failure> {
+    let mut record = Record::parse(record)?;
+    record.archive();
+    Ok(record.write())
+}
+
+/// One chain, without secrets.
+pub struct ChainView {
+    pub ratchet_key: PublicKey,
+    pub counter: u32,
+    pub skipped: usize,
+}
+
+/// One session, without secrets.
+pub struct SessionView {
+    pub version: u32,
+    pub remote_registration_id: u32,
+    pub local_registration_id: u32,
+    pub base_key: Option<PublicKey>,
+    pub remote_identity: PublicKey,
+    pub previous_counter: u32,
+    pub sending: Option<ChainView>,
+    pub receiving: Vec<ChainView>,
+    pub pending_prekey: bool,
+}
+
+/// All sessions, the current one first.
+pub fn describe(record: &[u8]) -> Result<Vec<SessionView>, Failure> {
+    let record = Record::parse(record)?;
+    record.current.iter().chain(&record.archived).map(|body| view(&Session::parse(body)?)).collect()
+}
+
+fn view(session: &Session<'_>) -> Result<SessionView, Failure> {
+    let sending = session.sender.as_ref();
+    Ok(SessionView {
+        version: session.version,
+        remote_registration_id: session.remote_registration_id,
+        local_registration_id: session.local_registration_id,
+        base_key: session.base_key,
+        remote_identity: session.remote_identity,
+        previous_counter: session.previous_counter,
+        sending: sending.map(|sender| ChainView {
+            ratchet_key: sender.ratchet.public,
+            counter: sender.chain.index,
+            skipped: 0,
+        }),
+        receiving: session.receivers.iter().map(|body| chain_view(body)).collect::<Result<_, _>>()?,
+        pending_prekey: session.pending.is_some(),
+    })
+}
+
+fn chain_view(body: &[u8]) -> Result<ChainView, Failure> {
+    let chain = ReceiverChain::parse(body)?;
+    Ok(ChainView { ratchet_key: chain.ratchet_key, counter: chain.index, skipped: chain.stored.len() })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::{KEY_TYPE, write_covered};
+    use super::super::protobuf::{put_bytes, put_uint32};
+    use super::super::{MAX_ARCHIVED, MAX_CHAINS, MAX_JUMP, MAX_SKIPPED};
     use super::*;
 
-    struct Party {
-        identity: [u8; 32],
-        public: [u8; 32],
-        signed: [u8; 32],
-        once: [u8; 32],
+    /// A device with fixed keys; its dice are a counter.
+    struct Device {
+        local: Local,
+        signed: KeyPair,
+        once: KeyPair,
         record: Vec<u8>,
         dice: u8,
     }
 
-    impl Party {
+    type Message = (Kind, Vec<u8>);
+
+    impl Device {
         fn new(seed: u8) -> Self {
-            let identity = [seed; 32];
             Self {
-                identity,
-                public: curve::public_key(&identity),
-                signed: [seed + 1; 32],
-                once: [seed + 2; 32],
-                record: Vec::new(),
+                local: Local { identity: KeyPair::of(&[seed; 32]), registration_id: u32::from(seed) },
+                signed: KeyPair::of(&[seed + 1; 32]),
+                once: KeyPair::of(&[seed + 2; 32]),
+                record: vec![],
                 dice: seed,
             }
         }
 
-        fn local(&self) -> Local<'_> {
-            Local { identity_private: &self.identity, identity_public: &self.public, registration_id: self.dice.into() }
+        fn entropy<const N: usize>(&mut self) -> [u8; N] {
+            self.dice = self.dice.wrapping_add(7);
+            let mut entropy = [self.dice; N];
+            entropy[N / 2..].fill(self.dice ^ 0x55);
+            entropy
         }
 
         fn bundle(&self) -> Bundle {
-            let signed_prekey = curve::public_key(&self.signed);
+            let signature = xeddsa::sign(&self.local.identity.private, &typed(&self.signed.public), &[1; 64]);
             Bundle {
-                registration_id: 7,
-                identity_key: self.public,
-                signed_prekey_id: 1,
-                signed_prekey,
-                signed_prekey_signature: xeddsa::sign(&self.identity, &wire_key(&signed_prekey), &[9; 64]),
-                prekey: Some((5, curve::public_key(&self.once))),
+                registration_id: self.local.registration_id,
+                identity_key: self.local.identity.public,
+                signed_prekey_id: 3,
+                signed_prekey: self.signed.public,
+                signed_prekey_signature: signature,
+                prekey: Some((4, self.once.public)),
             }
         }
 
-        fn open(&mut self, bundle: &Bundle) {
-            self.record = initiate(&self.record, bundle, &self.local(), &[self.dice + 40; 64]).expect("opens").to_vec();
+        fn open(&mut self, other: &Self) {
+            let entropy = self.entropy();
+            self.record = initiate(&self.record, &other.bundle(), &self.local, &entropy).expect("opens").to_vec();
         }
 
-        fn send(&mut self, text: &[u8]) -> (Kind, Vec<u8>) {
-            let (record, kind, message) = encrypt(&self.record, text).expect("encrypts");
+        fn seal(&mut self, text: &[u8]) -> Message {
+            let (record, kind, message) = encrypt(&self.record, text).expect("seals");
             self.record = record.to_vec();
             (kind, message)
         }
 
-        fn read(&mut self, (kind, message): &(Kind, Vec<u8>)) -> Result<Vec<u8>, Failure> {
-            self.dice = self.dice.wrapping_add(13);
-            let entropy = [self.dice; 32];
-            let done = match kind {
-                Kind::Message => decrypt(&self.record, message, &entropy)?,
-                Kind::PreKey => decrypt_prekey(
-                    &self.record, message, &self.local(), Some(&self.signed), Some(&self.once), &entropy,
-                )?,
+        fn prekeys(&self) -> Prekeys {
+            Prekeys { signed: Some(self.signed.private.clone()), once: Some(self.once.private.clone()) }
+        }
+
+        fn read(&mut self, (kind, message): &Message) -> Result<Vec<u8>, Failure> {
+            let entropy = self.entropy();
+            let (record, text) = match kind {
+                Kind::Ordinary => decrypt(&self.record, message, &entropy)?,
+                Kind::PreKey => {
+                    let (record, text, _) =
+                        decrypt_prekey(&self.record, message, &self.local, &self.prekeys(), &entropy)?;
+                    (record, text)
+                }
             };
-            self.record = done.record.to_vec();
-            Ok(done.plaintext.to_vec())
+            self.record = record.to_vec();
+            Ok(text.to_vec())
         }
     }
 
-    fn pair() -> (Party, Party) {
-        let (mut alice, bob) = (Party::new(10), Party::new(20));
-        alice.open(&bob.bundle());
+    /// Two devices that have heard from each other.
+    fn settled() -> (Device, Device) {
+        let (mut alice, mut bob) = (Device::new(10), Device::new(60));
+        alice.open(&bob);
+        let hello = alice.seal(b"hello");
+        bob.read(&hello).expect("bob reads");
+        let hello = bob.seal(b"hello");
+        alice.read(&hello).expect("alice reads");
         (alice, bob)
     }
 
-    #[test]
-    fn a_conversation_turns_both_ratchets_in_any_order() {
-        let (mut alice, mut bob) = pair();
-        let first = alice.send(b"one");
-        let second = alice.send(b"two");
-        assert_eq!((first.0, second.0), (Kind::PreKey, Kind::PreKey));
-        assert_eq!(bob.read(&second).as_deref(), Ok(&b"two"[..]));
-        let answer = bob.send(b"three");
-        assert_eq!(answer.0, Kind::Message);
-        assert_eq!(alice.read(&answer).as_deref(), Ok(&b"three"[..]));
-        let later = alice.send(b"four");
-        assert_eq!(later.0, Kind::Message);
-        assert_eq!(bob.read(&later).as_deref(), Ok(&b"four"[..]));
-        assert_eq!(bob.read(&first).as_deref(), Ok(&b"one"[..]));
-        assert_eq!(bob.read(&first), Err(Failure::Duplicate));
-        assert_eq!(bob.read(&later), Err(Failure::Duplicate));
+    fn chains(record: &[u8]) -> Vec<(u32, usize)> {
+        let current = describe(record).expect("parses").into_iter().next().expect("has a session");
+        current.receiving.iter().map(|chain| (chain.counter, chain.skipped)).collect()
     }
 
     #[test]
-    fn every_changed_byte_is_refused_and_leaves_the_record_alone() {
-        let (mut alice, mut bob) = pair();
-        let first = alice.send(b"one");
-        bob.read(&first).expect("reads");
-        let answer = bob.send(b"two");
-        alice.read(&answer).expect("reads");
-        let (kind, message) = alice.send(b"three");
+    fn messages_are_read_in_any_order_and_once() {
+        let (mut alice, mut bob) = settled();
+        let sent: Vec<_> = (0..5_u8).map(|number| (number, alice.seal(&[number]))).collect();
+        for (number, message) in [3, 0, 4, 2, 1].map(|place: usize| &sent[place]) {
+            assert_eq!(bob.read(message), Ok(vec![*number]));
+        }
+        for (_, message) in &sent {
+            assert_eq!(bob.read(message), Err(Failure::Duplicate));
+        }
+    }
+
+    #[test]
+    fn a_pkmsg_is_read_with_the_session_it_has_opened() {
+        let (mut alice, mut bob) = (Device::new(10), Device::new(60));
+        alice.open(&bob);
+        let [one, two] = [alice.seal(b"one"), alice.seal(b"two")];
+        assert_eq!((one.0, two.0), (Kind::PreKey, Kind::PreKey));
+        assert_eq!(bob.read(&two), Ok(b"two".to_vec()));
+        // Neither prekey is needed any more.
+        let none = Prekeys { signed: None, once: None };
+        let (_, text, opened) = decrypt_prekey(&bob.record, &one.1, &bob.local, &none, &[1; 32]).expect("reads");
+        assert_eq!((text.as_slice(), opened), (&b"one"[..], false));
+        assert_eq!(bob.read(&two), Err(Failure::Duplicate));
+        let anew = decrypt_prekey(b"", &one.1, &bob.local, &none, &[1; 32]);
+        assert_eq!(anew.err(), Some(Failure::InvalidKeyId));
+    }
+
+    #[test]
+    fn only_ids_around_a_pkmsg_can_be_changed() {
+        let (mut alice, bob) = (Device::new(10), Device::new(60));
+        alice.open(&bob);
+        let (_, message) = alice.seal(b"text");
+        let mut read = vec![];
         for place in 0..message.len() {
             let mut changed = message.clone();
-            changed[place] ^= 1;
-            let before = bob.record.clone();
-            assert!(bob.read(&(kind, changed)).is_err(), "byte {place}");
-            assert_eq!(bob.record, before);
+            changed[place] ^= 0x10;
+            if let Ok((_, text, _)) = decrypt_prekey(b"", &changed, &bob.local, &bob.prekeys(), &[1; 32]) {
+                assert_eq!(text.as_slice(), b"text");
+                read.push(place);
+            }
         }
-        assert_eq!(bob.read(&(kind, message)).as_deref(), Ok(&b"three"[..]));
+        // The ids of the prekeys, whose keys the caller has looked up, and the registration id with its tag: outside of
+        // every MAC, in everybody's implementation.
+        let end = message.len();
+        assert_eq!(read, [2, end - 4, end - 3, end - 1]);
     }
 
     #[test]
-    fn a_forged_bundle_and_a_missing_prekey_are_refused() {
-        let (mut alice, mut bob) = pair();
-        let mut forged = bob.bundle();
-        forged.signed_prekey_signature[3] ^= 1;
-        let refused = initiate(b"", &forged, &alice.local(), &[1; 64]);
-        assert_eq!(refused.err(), Some(Failure::Signature));
-        let first = alice.send(b"one");
-        let missing = decrypt_prekey(b"", &first.1, &bob.local(), Some(&bob.signed), None, &[1; 32]);
-        assert_eq!(missing.err(), Some(Failure::InvalidKeyId));
-        let wrong = decrypt_prekey(b"", &first.1, &bob.local(), Some(&[77; 32]), Some(&bob.once), &[1; 32]);
-        assert_eq!(wrong.err(), Some(Failure::BadMac));
-        assert_eq!(bob.read(&first).as_deref(), Ok(&b"one"[..]));
+    fn another_identity_around_a_known_session_is_refused() {
+        let (mut alice, mut bob) = (Device::new(10), Device::new(60));
+        alice.open(&bob);
+        let [one, two] = [alice.seal(b"one"), alice.seal(b"two")];
+        bob.read(&one).expect("reads");
+        let at = two.1.windows(32).position(|part| part == alice.local.identity.public).expect("is in there");
+        let mut forged = two.1.clone();
+        forged[at..at + 32].copy_from_slice(&KeyPair::of(&[99; 32]).public);
+        assert_eq!(bob.read(&(Kind::PreKey, forged.clone())), Err(Failure::InvalidKey));
+        // And around an unknown one it changes the agreement.
+        let unknown = decrypt_prekey(b"", &forged, &bob.local, &bob.prekeys(), &[1; 32]);
+        assert_eq!(unknown.err(), Some(Failure::BadMac));
+        assert_eq!(bob.read(&two), Ok(b"two".to_vec()));
     }
 
     #[test]
-    fn a_counter_far_ahead_is_refused_and_a_long_gap_keeps_the_newest_keys() {
-        let (mut alice, mut bob) = pair();
-        let messages: Vec<_> = (0..MAX_SKIPPED + 10).map(|_| alice.send(b"text")).collect();
-        let last = messages.last().expect("there are messages");
-        assert_eq!(bob.read(last).as_deref(), Ok(&b"text"[..]));
-        assert_eq!(bob.read(&messages[3]), Err(Failure::Duplicate), "too old to be kept");
-        assert_eq!(bob.read(&messages[100]).as_deref(), Ok(&b"text"[..]));
-        let mut chain = receiver([1; 32], [2; 32]);
-        assert_eq!(chain.keys_for(MAX_JUMP + 1).err(), Some(Failure::Future));
-        assert_eq!(chain.keys_for(u32::MAX).err(), Some(Failure::Future));
+    fn skipped_keys_chains_and_archived_sessions_are_bounded() {
+        let (mut alice, mut bob) = settled();
+        let lost: Vec<_> = (0..MAX_SKIPPED + 5).map(|_| alice.seal(b"lost")).collect();
+        let last = alice.seal(b"last");
+        assert_eq!(bob.read(&last), Ok(b"last".to_vec()));
+        assert_eq!(chains(&bob.record).last(), Some(&(2_006, MAX_SKIPPED)));
+        assert_eq!(bob.read(&lost[4]), Err(Failure::Duplicate), "the oldest are dropped");
+        assert_eq!(bob.read(&lost[5]), Ok(b"lost".to_vec()));
+        for _ in 0..MAX_CHAINS + 2 {
+            let question = bob.seal(b"?");
+            alice.read(&question).expect("alice reads");
+            let answer = alice.seal(b"!");
+            bob.read(&answer).expect("bob reads");
+        }
+        assert_eq!(chains(&bob.record), [(1, 0); MAX_CHAINS]);
+        for _ in 0..MAX_ARCHIVED + 3 {
+            alice.open(&bob);
+        }
+        assert_eq!(describe(&alice.record).expect("parses").len(), 1 + MAX_ARCHIVED);
     }
 
     #[test]
-    fn archived_sessions_still_read_and_come_forward() {
-        let (mut alice, mut bob) = pair();
-        let first = alice.send(b"one");
+    fn a_jump_is_followed_up_to_the_limit() {
+        let (mut alice, mut bob) = settled();
+        let first = alice.seal(b"first");
         bob.read(&first).expect("reads");
-        alice.dice += 1;
-        alice.open(&bob.bundle());
-        let renewed = alice.send(b"two");
-        assert_eq!(bob.read(&renewed).as_deref(), Ok(&b"two"[..]));
-        let answer = bob.send(b"three");
-        assert_eq!(alice.read(&answer).as_deref(), Ok(&b"three"[..]));
-        assert_eq!(all(&bob.record).map(|sessions| sessions.len()), Ok(2));
+        let after = |alice: &mut Device, steps: u32| {
+            for _ in 0..steps {
+                alice.seal(b"");
+            }
+            alice.seal(b"there")
+        };
+        let there = after(&mut alice, MAX_JUMP);
+        let beyond = alice.seal(b"beyond");
+        assert_eq!(bob.read(&beyond), Err(Failure::FutureMessage));
+        assert_eq!(bob.read(&there), Ok(b"there".to_vec()));
+        assert_eq!(bob.read(&beyond), Ok(b"beyond".to_vec()));
+    }
+
+    #[test]
+    fn hostile_counters_cost_a_bounded_number_of_steps() {
+        let (mut alice, bob) = settled();
+        for _ in 0..MAX_ARCHIVED {
+            alice.open(&bob);
+        }
+        for counter in [MAX_JUMP, MAX_JUMP + 1, u32::MAX] {
+            let mut message = write_covered(&KeyPair::of(&[5; 32]).public, counter, 0, &[0; 16]);
+            message.extend([0; 8]);
+            // MAX_JUMP itself fails at the MAC of the first sessions, until the budget for all of them is spent.
+            let expected = if counter == MAX_JUMP { Failure::BadMac } else { Failure::FutureMessage };
+            assert_eq!(decrypt(&alice.record, &message, &[1; 32]).err(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn low_order_keys_are_refused_everywhere() {
+        let (mut alice, bob) = settled();
+        let mut bundle = bob.bundle();
+        bundle.prekey = Some((4, [0; 32]));
+        let refused = initiate(b"", &bundle, &alice.local, &[1; 64]);
+        assert_eq!(refused.err(), Some(Failure::InvalidKey));
+        let mut message = write_covered(&[0; 32], 0, 0, &[0; 16]);
+        message.extend([0; 8]);
+        assert_eq!(decrypt(&alice.record, &message, &[1; 32]).err(), Some(Failure::InvalidKey));
+        alice.open(&bob);
+        let (_, mut pkmsg) = alice.seal(b"text");
+        let base = base_key(&alice.record).expect("parses").expect("open").0;
+        let at = pkmsg.windows(32).position(|part| part == base).expect("is in there");
+        pkmsg[at..at + 32].fill(0);
+        let refused = decrypt_prekey(b"", &pkmsg, &bob.local, &bob.prekeys(), &[1; 32]);
+        assert_eq!(refused.err(), Some(Failure::InvalidKey));
+    }
+
+    #[test]
+    fn an_archived_session_reads_and_comes_forward() {
+        let (mut alice, mut bob) = settled();
+        let old = bob.seal(b"old");
+        alice.open(&bob);
+        let name = base_key(&alice.record).expect("parses");
+        assert_eq!(alice.read(&old), Ok(b"old".to_vec()));
+        assert_ne!(base_key(&alice.record).expect("parses"), name);
+        assert_eq!(describe(&alice.record).expect("parses").len(), 2);
+        alice.record = archive(&alice.record).expect("archives").to_vec();
+        assert_eq!(is_open(&alice.record), Ok(false));
+        assert_eq!(encrypt(&alice.record, b"").err(), Some(Failure::NoSession));
+        let more = bob.seal(b"more");
+        assert_eq!(alice.read(&more), Ok(b"more".to_vec()));
+        assert_eq!(is_open(&alice.record), Ok(true));
+    }
+
+    #[test]
+    fn unknown_fields_survive_every_step() {
+        let (mut alice, mut bob) = settled();
+        let record = Record::parse(&bob.record).expect("parses");
+        let mut session = record.current.as_deref().expect("open").to_vec();
+        put_bytes(&mut session, 400, b"of a session");
+        let mut widened = vec![];
+        put_bytes(&mut widened, 1, &session);
+        put_uint32(&mut widened, 500, 77);
+        bob.record = widened;
+        let message = alice.seal(b"turns the ratchet");
+        bob.read(&message).expect("reads");
+        bob.seal(b"and steps");
+        let contains = |needle: &[u8]| bob.record.windows(needle.len()).any(|part| part == needle);
+        assert!(contains(b"of a session"));
+        let mut field = vec![];
+        put_uint32(&mut field, 500, 77);
+        assert!(bob.record.ends_with(&field));
+    }
+
+    #[test]
+    fn no_cut_or_changed_record_makes_anything_but_an_error() {
+        let (mut alice, mut bob) = settled();
+        let lost = alice.seal(b"lost");
+        let message = alice.seal(b"text");
+        bob.read(&message).expect("reads");
+        let record = bob.record.clone();
+        for length in 0..record.len() {
+            let _ = decrypt(&record[..length], &lost.1, &[1; 32]);
+            let _ = describe(&record[..length]);
+        }
+        for place in 0..record.len() {
+            let mut changed = record.clone();
+            changed[place] ^= 0xff;
+            // A record is not authenticated; it must only never panic.
+            let _ = decrypt(&changed, &lost.1, &[1; 32]);
+            let _ = encrypt(&changed, b"text");
+            let _ = describe(&changed);
+        }
+        assert_eq!(encrypt(&[0xff], b"").err(), Some(Failure::Record));
+    }
+
+    #[test]
+    fn a_message_that_is_none_names_the_offset() {
+        let (mut alice, bob) = settled();
+        let (_, message) = alice.seal(b"text");
+        let at = |message: &[u8]| decrypt(&bob.record, message, &[1; 32]).err();
+        assert_eq!(at(b""), Some(Failure::Message(0)));
+        assert_eq!(at(b"\x23 version two"), Some(Failure::Message(0)));
+        assert_eq!(at(&message[..30]), Some(Failure::Message(3)), "the key is longer than the rest");
+        let mut changed = message;
+        assert_eq!(changed[3], KEY_TYPE);
+        changed[3] = 6;
+        assert_eq!(at(&changed), Some(Failure::Message(1)), "another type of key");
+        alice.open(&bob);
+        let (_, pkmsg) = alice.seal(b"text");
+        let inner = 1 + 2 + 35 + 35 + 2;
+        let mut changed = pkmsg;
+        assert_eq!(changed[inner], 0x33);
+        changed[inner] = 0x43;
+        let refused = decrypt_prekey(b"", &changed, &bob.local, &bob.prekeys(), &[1; 32]);
+        assert_eq!(refused.err(), Some(Failure::Message(inner)));
     }
 }
