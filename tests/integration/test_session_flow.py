@@ -1,0 +1,134 @@
+"""What a first pairing and a first conversation leave behind: in the account's records, at the lab, and in the traces."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from tests.support.memory_store import MemoryStore
+from tests.support.waton_client import SystemDice, SystemTime, waton_peer
+from waton.client.events import MessageStatus, UpsertType
+from waton.client.prekeys import FIRST_UPLOAD
+from waton.lab.server import Lab
+from waton.ports import RecordKind
+from waton.protocol import proto
+from waton.protocol.trace import Layer, Way
+
+
+@pytest.fixture
+async def lab() -> AsyncGenerator[Lab]:
+    lab = await Lab.start(clock=SystemTime(), entropy=SystemDice())
+    yield lab
+    await lab.stop()
+
+
+async def test_the_phone_shares_keys_and_history_and_both_are_kept_and_receipted(lab: Lab) -> None:
+    phone, store = await lab.add_phone("Owner"), MemoryStore()
+    async with waton_peer(lab, "Owner", store) as waton:
+        await waton.pair(phone)
+        contact = await lab.add_phone("Ada")
+        await contact.send_text(waton.lid, "after the shares")
+        await waton.message("after the shares")
+
+        keys = await store.keys(RecordKind.APP_STATE_KEY)
+        assert keys
+        for key in keys:
+            data = proto.Message.AppStateSyncKeyData.FromString(await store.load(RecordKind.APP_STATE_KEY, key) or b"")
+            assert len(data.keyData) == 32
+        chunks = await store.keys(RecordKind.HISTORY_CHUNK)
+        assert len(chunks) == 1
+        chunk = proto.Message.HistorySyncNotification.FromString(
+            await store.load(RecordKind.HISTORY_CHUNK, chunks[0]) or b""
+        )
+        assert chunk.initialHistBootstrapInlinePayload
+        receipts = [trace.kind for trace in waton.traces if trace.name == "receipt" and trace.way is Way.OUT]
+        assert receipts.count("peer_msg") >= 2
+        assert receipts.count("hist_sync") == 1
+
+
+async def test_prekeys_are_stocked_once_and_a_spent_one_is_gone(lab: Lab) -> None:
+    phone, store = await lab.add_phone("Owner"), MemoryStore()
+    contact = await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner", store) as waton:
+        await waton.pair(phone)
+        await contact.send_text(waton.lid, "opens a session")
+        await waton.message("opens a session")
+        left = await store.keys(RecordKind.PREKEY)
+        spent = {str(id) for id in range(1, FIRST_UPLOAD + 1)} - set(left)
+        # One for the phone's shares, one for Ada's message.
+        assert len(spent) == 2
+        me = waton.client.credentials.me
+        assert me is not None
+        device = lab.service.world.locate(me)
+        assert device is not None
+        assert lab.service.world.prekey_count(device) == FIRST_UPLOAD - 2
+
+        await waton.restart()
+        uploads = [
+            trace
+            for trace in waton.traces
+            if trace.layer is Layer.NODE and trace.way is Way.OUT and trace.xmlns == "encrypt" and trace.kind == "set"
+        ]
+        assert len(uploads) == 1, "a login with a full stock uploads nothing"
+
+
+async def test_statuses_arrive_in_order_and_our_own_text_is_an_event_too(lab: Lab) -> None:
+    phone, contact = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(phone)
+        result = await waton.client.send_text(contact.lid.bare, "hello Ada")
+        sent = await waton.message("hello Ada")
+        assert sent.key.from_me
+        assert sent.upsert is UpsertType.APPEND
+        for status in (MessageStatus.SERVER_ACK, MessageStatus.DELIVERED):
+            await waton.status(result.id, status)
+        got = await contact.next_message()
+        assert got.text == "hello Ada"
+        contact.read(got)
+        await waton.status(result.id, MessageStatus.READ)
+
+
+async def test_a_recipient_without_bundles_is_skipped_and_the_others_get_it(lab: Lab) -> None:
+    """A companion that has registered and published nothing yet must not keep the phone from reading."""
+    phone, contact = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner") as waton, waton_peer(lab, "Ada") as silent:
+        await waton.pair(phone)
+        await silent.pair(contact)
+        me = silent.client.credentials.me
+        assert me is not None
+        await silent.client.close()
+        device = lab.service.world.locate(me)
+        assert device is not None
+        with lab.service.world.step():
+            lab.service.world.database.write(
+                "UPDATE device SET skey_id = NULL, skey = NULL, skey_signature = NULL WHERE account = ? AND number = ?",
+                *device.key,
+            )
+        result = await waton.client.send_text(contact.lid.bare, "whoever can read this")
+        assert result.is_accepted
+        assert [jid.device for jid in result.skipped] == [me.device]
+        assert (await contact.next_message()).text == "whoever can read this"
+
+
+async def test_every_trace_has_its_parent_before_it(lab: Lab) -> None:
+    phone, contact = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    contact.reply_with = lambda text: f"re: {text}"
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(phone)
+        await waton.client.send_text(contact.lid.bare, "hello")
+        await waton.message("re: hello")
+        by_seq = {trace.seq: trace for trace in waton.traces}
+        assert list(by_seq) == list(range(1, len(waton.traces) + 1))
+        for trace in waton.traces:
+            assert trace.parent is None or trace.parent < trace.seq
+        reply = next(
+            trace
+            for trace in waton.traces
+            if trace.layer is Layer.MESSAGE and trace.way is Way.IN and b"re: hello" in trace.data
+        )
+        chain = [reply]
+        while chain[-1].parent is not None:
+            chain.append(by_seq[chain[-1].parent])
+        assert [trace.layer for trace in chain] == [Layer.MESSAGE, Layer.NODE, Layer.FRAME, Layer.WIRE]
+        assert reply.transition is not None
