@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
@@ -38,6 +38,19 @@ class SystemEntropy:
         return os.urandom(count)
 
 
+class Listening(Protocol):
+    """What a client must know of a lab."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def root(self) -> bytes: ...
+
+    @property
+    def ca_pem(self) -> str | None: ...
+
+
 class Closed(Exception):
     """The lab closed the socket."""
 
@@ -57,7 +70,7 @@ class WireClient:
     @asynccontextmanager
     async def open(
         cls,
-        lab: Lab,
+        lab: Listening,
         credentials: Credentials,
         *,
         payload: bytes | None = None,
