@@ -86,9 +86,10 @@ impl Jid {
         Self { user: self.user.clone_ref(py), server, device, integrator: self.integrator, is_ad }
     }
 
-    /// The text that is read as the same JID in the same wire form: with `:0` where device 0 is named.
+    /// The text that is read as the same JID in the same wire form: with `:0` where device 0 is named, with `@` before a server.
     pub fn full_text(&self, py: Python<'_>) -> PyResult<String> {
-        self.text(py, self.user_text(py)?, self.is_ad)
+        let text = self.text(py, self.user_text(py)?, self.is_ad)?;
+        Ok(if text.contains('@') { text } else { format!("@{text}") })
     }
 
     fn text(&self, py: Python<'_>, user: &str, with_device: bool) -> PyResult<String> {

@@ -297,11 +297,8 @@ fn encode_node<'py>(py: Python<'py>, node: &Bound<'py, Node>) -> Result<Bound<'p
 }
 
 fn inflated<'a>(py: Python<'_>, data: &'a [u8], max: usize) -> PyResult<Cow<'a, [u8]>> {
-    let done = if data.len() > WITHOUT_LOCK {
-        py.detach(|| codec::inflate(data, max))
-    } else {
-        codec::inflate(data, max)
-    };
+    let done =
+        if data.len() > WITHOUT_LOCK { py.detach(|| codec::inflate(data, max)) } else { codec::inflate(data, max) };
     done.map_err(|fault| {
         let (offset, what) = match fault {
             InflateFault::Damaged(offset) => (offset, "compressed node"),

@@ -18,7 +18,8 @@
 //!
 //! Where this reader says more than Baileys' decoder: an AD_JID keeps device 0 and a domain that stands for no known server (as
 //! `user_domain`, so that the same bytes come out again). It is stricter with text: UTF-8 must be valid, and a nibble of 15 is
-//! only a filler.
+//! only a filler. An INTEROP_JID may leave its server out, as in Baileys; but what follows is taken for it only if it says
+//! "interop", where Baileys takes any text.
 //!
 //! Source: Baileys WABinary/encode.ts and decode.ts, whatsmeow binary/{encoder,decoder}.go (tags, layouts; facts).
 

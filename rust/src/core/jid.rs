@@ -166,8 +166,21 @@ mod tests {
     #[test]
     fn what_does_not_parse_is_no_address() {
         let wrong = [
-            "", "123", "123@", "a@b@c", "1:@lid", "1:2:3@lid", "1:+2@lid", "1: 2@lid", "1:65536@lid", "1_x@lid",
-            "1_256@s.whatsapp.net", "1_128@lid", "1_07@s.whatsapp.net", "x-1@interop", "70000-1@interop",
+            "",
+            "123",
+            "123@",
+            "a@b@c",
+            "1:@lid",
+            "1:2:3@lid",
+            "1:+2@lid",
+            "1: 2@lid",
+            "1:65536@lid",
+            "1_x@lid",
+            "1_256@s.whatsapp.net",
+            "1_128@lid",
+            "1_07@s.whatsapp.net",
+            "x-1@interop",
+            "70000-1@interop",
         ];
         for text in wrong {
             assert_eq!(parse(text), None, "{text}");

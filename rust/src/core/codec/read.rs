@@ -221,9 +221,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn children<B: Build>(
-        &mut self, tag: u8, build: &mut B, depth: usize,
-    ) -> Result<Content<'a, B::Node>, B::Error> {
+    fn children<B: Build>(&mut self, tag: u8, build: &mut B, depth: usize) -> Result<Content<'a, B::Node>, B::Error> {
         let at = self.at - 1;
         let count = self.list_size(tag)?;
         // The smallest node takes three bytes; a longer list than fits is a lie, found before memory is set aside.
