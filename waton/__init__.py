@@ -30,12 +30,13 @@ from waton.errors import (
 )
 
 if TYPE_CHECKING:
-    from waton.api import LabHandle, Session, connect, enable_nested, home, lab
+    from waton.api import LabHandle, PhoneHandle, Session, connect, enable_nested, home, lab
     from waton.protocol.binary_node import to_xml
 
 # These bring pandas, DuckDB and the server with them; whoever wants the codec alone need not wait for that.
 _LATER = {
     "LabHandle": "waton.api",
+    "PhoneHandle": "waton.api",
     "Session": "waton.api",
     "connect": "waton.api",
     "enable_nested": "waton.api",
@@ -56,6 +57,7 @@ __all__ = [
     "LocalProtocolError",
     "Node",
     "PairingError",
+    "PhoneHandle",
     "QueryTimeout",
     "RemoteProtocolError",
     "Session",

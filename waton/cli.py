@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="pair with the embedded lab, send, receive, and say what was recorded")
     demo.add_argument("--json", action="store_true", help="print the summary as one JSON object, and nothing else")
-    demo.add_argument("--path", type=Path, help="keep account and lab here (default: a temporary directory, removed)")
+    demo.add_argument("--path", type=Path, help="keep account and lab here (default: a fresh temporary directory)")
     demo.set_defaults(run=_demo)
 
     lab = commands.add_parser("lab", help="run the lab for any client, until interrupted")
@@ -55,12 +55,12 @@ def _parser() -> argparse.ArgumentParser:
 def _demo(options: argparse.Namespace) -> int:
     from waton import demo  # starting a command should not load what another one needs
 
-    say = (lambda _: None) if options.json else print
-    if options.path is not None:
-        summary = asyncio.run(demo.run(options.path, say))
-    else:
-        with tempfile.TemporaryDirectory(prefix="waton-demo-") as directory:
-            summary = asyncio.run(demo.run(Path(directory), say))
+    def say(line: str) -> None:
+        if not options.json:
+            print(line)
+
+    directory = options.path or Path(tempfile.mkdtemp(prefix="waton-demo-"))
+    summary = asyncio.run(demo.run(directory, say))
     if options.json:
         print(json.dumps(summary))
     else:

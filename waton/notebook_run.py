@@ -27,7 +27,9 @@ def run_headless(notebook: Path, say: Callable[[str], None]) -> int:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    document: Any = nbformat.read(notebook, as_version=4)
+    # nbformat has no types of its own.
+    read: Callable[..., Any] = nbformat.read  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    document = read(notebook, as_version=4)
     client = NotebookClient(document, timeout=TIMEOUT, resources={"metadata": {"path": str(notebook.parent)}})
     try:
         client.execute()

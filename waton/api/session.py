@@ -1,19 +1,13 @@
-"""The one file that wires rooms together: what people call.
+"""A session: one account's client, recorder and questions, behind a thread-safe door.
 
-    async with waton.connect("lab") as session: ...      a client, on a thread and event loop of its own
-    lab = waton.lab()                                    a server with phones, on another thread
-
-Everything on `Session` and `LabHandle` may be called from any thread and any event loop. Coroutine methods hop to the
-own loop and are awaited where you are; the `.sync` twins block, and need no nested event loop for it.
-
-Where things live: `$WATON_HOME` (default `~/.waton`), `accounts/<name>/{account.db,journal.db}` and `labs/<name>/`.
-All of it is private (0700, 0600): it holds keys and messages.
+The client lives on a thread and event loop of its own, so that a cell that blocks never starves keepalives,
+acknowledgements or recording. Everything here may be called from any thread and any event loop: coroutine methods hop
+to the own loop and are awaited where you are; the `.sync` twins block, and need no nested event loop for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future
@@ -21,81 +15,34 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pandas as pd
 
+from waton.api.lab import LabHandle
 from waton.capture.analysis import Analysis
 from waton.capture.journal import Journal
 from waton.capture.recorder import Recorder
 from waton.client.client import PRODUCTION_URL, Client, ClientConfig
 from waton.client.events import ConnectionStatus, ConnectionUpdate, Event, MessagesUpsert
 from waton.client.messages import SendResult
-from waton.errors import Disconnected, LabError, LocalProtocolError
+from waton.errors import LabError, LocalProtocolError
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.infra.loop_thread import LoopThread
 from waton.infra.storage_sqlite import SqliteStore
 from waton.infra.websocket import WebSocketConnector
 from waton.jid import Jid
-from waton.lab.phone import Phone
-from waton.lab.server import Lab
 from waton.protocol.binary_node import Node
 from waton.protocol.noise import PRODUCTION_ROOT
 from waton.protocol.trace import Trace, Tracer
 
+if TYPE_CHECKING:
+    from waton.widgets import ChatWidget, FramesWidget, PairingWidget
+
 T = TypeVar("T")
 _INBOX = 500
 """How many received and sent messages a session keeps in memory for `recent_messages`."""
-
-
-def home() -> Path:
-    """The directory that holds accounts and labs."""
-    return Path(os.environ.get("WATON_HOME") or Path.home() / ".waton").expanduser()
-
-
-# --- sessions ---------------------------------------------------------------------------------------------------------
-
-_sessions: dict[Path, Session] = {}
-_labs: dict[Path, LabHandle] = {}
-_registry = threading.RLock()
-
-
-def connect(
-    target: str | LabHandle = "lab",
-    *,
-    account: str = "default",
-    path: str | os.PathLike[str] | None = None,
-    push_name: str = "",
-    config: ClientConfig | None = None,
-) -> Session:
-    """A session for an account; the same one while it lives, however often you ask.
-
-    Use it as `async with waton.connect(...) as session`, as `session = await waton.connect(...)`, or in blocking code
-    as `with waton.connect(...) as session`. It begins to connect on entering; a paired account logs in, an unpaired
-    one shows QRs (`session.connection.qr`, or the pairing widget).
-
-    Args:
-        target: "lab" for the embedded lab (started when needed), a LabHandle, "whatsapp" for the real service
-            (unofficial use, at your own risk), or a ws:// or wss:// URL of a server whose certificates chain up to the
-            root in `config`.
-        account: a name; it chooses the directory.
-        path: the directory itself, instead of a name.
-        push_name: what others see as our name.
-        config: everything else; its url and root are replaced by the target's.
-    Raises:
-        LocalProtocolError: the account is already connected to another target.
-    """
-    directory = Path(path) if path is not None else home() / "accounts" / account
-    directory = directory.expanduser().resolve()
-    with _registry:
-        known = _sessions.get(directory)
-        if known is not None and not known.is_over:
-            known.check_target(target)
-            return known
-        made = Session(directory, target, push_name=push_name, config=config)
-        _sessions[directory] = made
-        return made
 
 
 class Session:
@@ -105,9 +52,18 @@ class Session:
     """
 
     def __init__(
-        self, directory: Path, target: str | LabHandle, *, push_name: str, config: ClientConfig | None
+        self,
+        directory: Path,
+        target: str | LabHandle,
+        *,
+        push_name: str,
+        config: ClientConfig | None,
+        start_lab: Callable[[], LabHandle],
+        forget: Callable[[Session], None],
     ) -> None:
         self.path = directory
+        self._start_lab = start_lab
+        self._forget = forget
         self.target = target
         self._push_name = push_name
         self._config = config
@@ -157,7 +113,7 @@ class Session:
     def _target_config(self) -> ClientConfig:
         config = self._config or ClientConfig()
         if self.target == "lab":
-            self._lab = lab()
+            self._lab = self._start_lab()
         if self._lab is not None:
             url, root = self._lab.url, self._lab.root
         elif self.target == "whatsapp":
@@ -196,9 +152,7 @@ class Session:
                 self._thread.stop()
                 self._thread = None
             self.is_over = True
-        with _registry:
-            if _sessions.get(self.path) is self:
-                del _sessions[self.path]
+        self._forget(self)
 
     async def _close_files(self) -> None:
         if self._client is not None:
@@ -397,7 +351,7 @@ class Session:
             raise LabError("this session's target is not a lab in this process")
         if qr is None:
             raise LabError("there is no QR on show")
-        return self._lab.submit(self._lab.phone.scan(qr))
+        return self._lab.phone.scan_soon(qr)
 
     async def scan_with_lab(self, timeout: float = 30.0) -> None:
         """Wait for a QR and have the lab's phone scan it."""
@@ -442,19 +396,19 @@ class Session:
 
     # --- widgets ------------------------------------------------------------------------------------------------------
 
-    def pairing_widget(self) -> Any:
+    def pairing_widget(self) -> PairingWidget:
         """The QR, the time left, the state of the connection."""
         from waton.widgets import PairingWidget  # widgets need a front end; code without one never loads them
 
         return PairingWidget(self)
 
-    def frames_widget(self) -> Any:
+    def frames_widget(self) -> FramesWidget:
         """Every stanza, live."""
         from waton.widgets import FramesWidget
 
         return FramesWidget(self)
 
-    def chat_widget(self, to: str = "") -> Any:
+    def chat_widget(self, to: str = "") -> ChatWidget:
         """A small chat pane."""
         from waton.widgets import ChatWidget
 
@@ -521,135 +475,3 @@ async def journal_recovery(journal: Journal, store: SqliteStore) -> None:
     for run, number in journal.unsettled():
         committed = await store.committed(number)
         journal.settle(run, committed)
-
-
-# --- the lab ----------------------------------------------------------------------------------------------------------
-
-
-def lab(
-    name: str = "default", *, path: str | os.PathLike[str] | None = None, port: int = 0, tls: bool = False
-) -> LabHandle:
-    """The lab of this name, running on a thread of its own; the same one while it lives.
-
-    Its world (accounts, phones, paired devices) is kept in its directory, so a restarted kernel finds the same lab.
-
-    Args:
-        name: chooses the directory.
-        path: the directory itself, instead of a name.
-        port: 0 picks a free one. Loopback only.
-        tls: also listen for wss, with a throwaway certificate.
-    """
-    directory = (Path(path) if path is not None else home() / "labs" / name).expanduser().resolve()
-    with _registry:
-        known = _labs.get(directory)
-        if known is not None and known.is_running:
-            return known
-        made = LabHandle(directory, port=port, tls=tls)
-        _labs[directory] = made
-        return made
-
-
-class LabHandle:
-    """A running lab behind a thread-safe door."""
-
-    def __init__(self, directory: Path, *, port: int, tls: bool) -> None:
-        self.path = directory
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._thread = LoopThread(f"waton-lab-{directory.name}")
-        try:
-            self._recorder = Recorder(Journal.open(directory / "journal.db"), client="lab", vantage="lab")
-            self._analysis = Analysis(directory / "journal.db")
-            self._lab = self._thread.run(self._open(port, tls))
-        except BaseException:
-            self._thread.stop()
-            raise
-
-    async def _open(self, port: int, tls: bool) -> Lab:
-        return await Lab.start(
-            state=self.path, port=port, tls=tls, clock=SystemClock(), entropy=SystemEntropy(), sink=self._recorder
-        )
-
-    @property
-    def is_running(self) -> bool:
-        return self._thread.is_running
-
-    @property
-    def lab(self) -> Lab:
-        """The lab itself; its coroutines run on its own loop only."""
-        return self._lab
-
-    @property
-    def url(self) -> str:
-        """Where clients connect: ws://127.0.0.1:PORT/ws/chat."""
-        return self._lab.url
-
-    @property
-    def root(self) -> bytes:
-        """32 bytes: the public root of this lab's certificates."""
-        return self._lab.root
-
-    @property
-    def phone(self) -> Phone:
-        """The default phone, which scans."""
-        return self._lab.phones[0]
-
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """The one door: run a coroutine on the lab's loop, from any thread."""
-        return self._thread.submit(work)
-
-    async def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the lab's loop, and await it where you are."""
-        return await self._thread.wait(work)
-
-    def contact(self, name: str, *, replies: Callable[[str], str | None] | None = None) -> Phone:
-        """The phone of this name, made when it is new; `replies` answers each text it gets (None: no answer)."""
-
-        async def find() -> Phone:
-            phone = next((phone for phone in self._lab.phones if phone.name == name), None)
-            if phone is None:
-                phone = await self._lab.add_phone(name)
-            phone.reply_with = replies
-            return phone
-
-        return self._thread.run(find())
-
-    def nodes(self, *, xml: bool = False) -> pd.DataFrame:
-        """Every stanza the lab saw, from its own side."""
-        self._recorder.flush()
-        return self._analysis.nodes(xml=xml)
-
-    def stop(self) -> None:
-        """Close the lab; its world stays on disk. May be called twice."""
-        if self._thread.is_running:
-            self._thread.run(self._lab.stop())
-            self._thread.stop()
-            self._recorder.close()
-        with _registry:
-            if _labs.get(self.path) is self:
-                del _labs[self.path]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def __repr__(self) -> str:
-        return f"<LabHandle {self.url}>"
-
-
-def enable_nested() -> None:
-    """Let blocking calls like `asyncio.run` work inside a running event loop, in this process, from now on.
-
-    Uses nest-asyncio, which patches asyncio and is no longer maintained (archived in 2024; on Python 3.14 it breaks
-    `asyncio.current_task`). Nothing in waton needs it: `await` works in cells, and `session.sync` blocks on the
-    session's own loop. It is here for code of yours that insists, and never applied unless you call this.
-    """
-    import nest_asyncio  # pyright: ignore[reportMissingTypeStubs]  it has none
-
-    nest_asyncio.apply()  # pyright: ignore[reportUnknownMemberType]
-
-
-__all__ = ["Disconnected", "LabHandle", "Session", "SyncSession", "connect", "enable_nested", "home", "lab"]
