@@ -5,8 +5,8 @@
     async with waton.connect("lab") as session:      # or "whatsapp": the real service, unofficial use
         session.pairing_widget()
 
-`connect` gives a client on a thread of its own, `lab` an embedded server with phones. What was recorded comes back as
-DataFrames: `session.nodes()`, `.frames()`, `.messages()`, `.transitions()`, `.events()`.
+`connect` gives a client on a thread of its own, `start_lab` an embedded server with phones. What was recorded comes
+back as DataFrames: `session.nodes()`, `.frames()`, `.messages()`, `.transitions()`, `.events()`.
 """
 
 from importlib import import_module
@@ -30,7 +30,7 @@ from waton.errors import (
 )
 
 if TYPE_CHECKING:
-    from waton.api import LabHandle, PhoneHandle, Session, connect, enable_nested, home, lab
+    from waton.api import LabHandle, PhoneHandle, Session, connect, enable_nested, home, start_lab
     from waton.protocol.binary_node import to_xml
 
 # These bring pandas, DuckDB and the server with them; whoever wants the codec alone need not wait for that.
@@ -41,7 +41,7 @@ _LATER = {
     "connect": "waton.api",
     "enable_nested": "waton.api",
     "home": "waton.api",
-    "lab": "waton.api",
+    "start_lab": "waton.api",
     "to_xml": "waton.protocol.binary_node",
 }
 
@@ -67,7 +67,7 @@ __all__ = [
     "connect",
     "enable_nested",
     "home",
-    "lab",
+    "start_lab",
     "to_xml",
 ]
 

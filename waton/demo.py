@@ -12,7 +12,7 @@ from typing import TypedDict
 
 import segno
 
-from waton.api import LabHandle, Session, connect, lab
+from waton.api import LabHandle, Session, connect, start_lab
 from waton.client.events import ConnectionStatus, MessagesUpsert
 
 CONTACT = "Ada"
@@ -39,7 +39,7 @@ def answer(text: str) -> str:
 
 async def run(directory: Path, say: Callable[[str], None]) -> Summary:
     """Tell the story in `directory`; `say` gets lines for a person."""
-    with lab(path=directory / "lab") as server:
+    with start_lab(path=directory / "lab") as server:
         say(f"The lab listens on {server.url}")
         async with connect(server, path=directory / "account", push_name="Demo") as session:
             await _pair(session, server, say)

@@ -1,7 +1,7 @@
 """The one room that wires rooms together: what people call.
 
     async with waton.connect("lab") as session: ...      a client, on a thread and event loop of its own
-    lab = waton.lab()                                    a server with phones, on another thread
+    lab = waton.start_lab()                              a server with phones, on another thread
 
 Both are found again by name or path: asking twice gives the same one while it lives.
 """
@@ -13,7 +13,7 @@ import os
 import threading
 from pathlib import Path
 
-from waton.api.lab import LabHandle, PhoneHandle
+from waton.api.lab_handle import LabHandle, PhoneHandle
 from waton.api.places import home, place
 from waton.api.session import Session, SyncSession
 from waton.client.client import ClientConfig
@@ -54,12 +54,14 @@ def connect(
         if known is not None and not known.is_over:
             known.check_target(target)
             return known
-        made = Session(directory, target, push_name=push_name, config=config, start_lab=lab, forget=_forget_session)
+        made = Session(
+            directory, target, push_name=push_name, config=config, start_lab=start_lab, forget=_forget_session
+        )
         _sessions[directory] = made
         return made
 
 
-def lab(
+def start_lab(
     name: str = "default", *, path: str | os.PathLike[str] | None = None, port: int = 0, tls: bool = False
 ) -> LabHandle:
     """The lab of this name, running on a thread of its own; the same one while it lives.
@@ -123,5 +125,5 @@ __all__ = [
     "connect",
     "enable_nested",
     "home",
-    "lab",
+    "start_lab",
 ]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pandas as pd
 
-from waton.api.lab import LabHandle
+from waton.api.lab_handle import LabHandle
 from waton.capture.analysis import Analysis
 from waton.capture.journal import Journal
 from waton.capture.recorder import Recorder
@@ -55,9 +55,9 @@ class Session:
         self,
         directory: Path,
         target: str | LabHandle,
-        *,
         push_name: str,
         config: ClientConfig | None,
+        *,
         start_lab: Callable[[], LabHandle],
         forget: Callable[[Session], None],
     ) -> None:

@@ -83,7 +83,7 @@ class PhoneHandle:
 
 
 class LabHandle:
-    """A running lab. Made by `waton.lab()`."""
+    """A running lab. Made by `waton.start_lab()`."""
 
     def __init__(self, directory: Path, *, port: int, tls: bool, forget: Callable[[LabHandle], None]) -> None:
         self.path = directory
