@@ -27,6 +27,7 @@ from waton.protocol.binary_node import Node, get_jid, get_text, require_child
 from waton.protocol.stanza import encrypt, iq
 from waton.protocol.stanza.message import Enc, OutgoingMessage
 from waton.protocol.trace import Layer, Way
+from waton.utils.padding import pad
 
 if TYPE_CHECKING:
     from waton.client.client import Client
@@ -132,7 +133,7 @@ class Sender:
                 if client.is_me(device) and device.device == me.device:
                     continue
                 body = wrapped if client.is_me(device) else plain
-                padded = signal_repo.pad(body, client.entropy.take(1)[0])
+                padded = pad(body, client.entropy.take(1)[0])
                 address = signal_address(await addresses.canonical(client.store, device))
                 targets.append(_Target(device, address, padded))
         return targets

@@ -38,6 +38,7 @@ from waton.protocol.signal_repo import EncType
 from waton.protocol.stanza.message import Enc, IncomingMessage
 from waton.protocol.stanza.receipt import Receipt, ReceiptType, ack
 from waton.protocol.trace import Layer, Way
+from waton.utils.padding import unpad
 
 if TYPE_CHECKING:
     from waton.client.client import Client
@@ -158,7 +159,7 @@ class Receiver:
             raise DecryptError(error.reason, author) from error
         step.save(RecordKind.SESSION, address, opened.record)
         self._note_ratchet(step, address, opened, trusted)
-        return signal_repo.unpad(opened.plaintext)
+        return unpad(opened.plaintext)
 
     async def _prekeys(self, step: Step, enc: Enc) -> signal_repo.PreKeyLookup | None:
         """The private prekeys a pkmsg names, as far as we have them."""

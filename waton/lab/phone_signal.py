@@ -18,6 +18,7 @@ from waton.protocol.credentials import Credentials
 from waton.protocol.signal_repo import EncType, LocalIdentity, PreKeyLookup
 from waton.protocol.stanza.encrypt import Bundle, SignedPrekey, Upload
 from waton.protocol.stanza.message import Enc
+from waton.utils.padding import pad, unpad
 
 PREKEYS = 100
 """One-time prekeys a phone keeps on offer."""
@@ -100,7 +101,7 @@ class PhoneSignal:
             record = self.open(address, record, bundle)
             if record is None:
                 return None
-        sealed = signal_repo.encrypt(record, signal_repo.pad(plain, self._world.entropy.take(1)[0]))
+        sealed = signal_repo.encrypt(record, pad(plain, self._world.entropy.take(1)[0]))
         self.records.save(RecordKind.SESSION, address, sealed.record)
         return Enc(sealed.type, sealed.ciphertext)
 
@@ -148,7 +149,7 @@ class PhoneSignal:
             sender=author,
             entropy=self._world.entropy.take(32),
         )
-        plain = signal_repo.unpad(opened.plaintext)
+        plain = unpad(opened.plaintext)
         self.records.save(RecordKind.SESSION, address, opened.record)
         if opened.identity_key is not None:
             self.records.save(RecordKind.IDENTITY, address, opened.identity_key)

@@ -29,7 +29,6 @@ from waton.protocol.binary_node import Node, content_bytes, require_child
 from waton.protocol.credentials import Credentials
 
 _KEY_TYPE = 5
-_MAX_PADDING = 16
 
 
 class EncType(StrEnum):
@@ -187,17 +186,3 @@ def _public_key(node: Node) -> bytes:
     if len(key) != 32:
         raise RemoteProtocolError("a public key of an unknown size or type")
     return key
-
-
-def pad(message: bytes, dice: int) -> bytes:
-    """The message with 1 to 16 bytes appended, each of that number's value; `dice` is one random byte."""
-    count = (dice & 15) + 1
-    return message + bytes([count]) * count
-
-
-def unpad(padded: bytes) -> bytes:
-    """The message without its padding. Raises DecryptError(PADDING) unless 1 to 16 equal bytes are there."""
-    count = padded[-1] if padded else 0
-    if not 1 <= count <= _MAX_PADDING or padded[-count:] != bytes([count]) * count:
-        raise DecryptError(DecryptReason.PADDING)
-    return padded[:-count]

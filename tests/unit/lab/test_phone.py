@@ -20,6 +20,7 @@ from waton.protocol.stanza import iq, pairing, usync
 from waton.protocol.stanza.message import Enc, IncomingMessage, OutgoingMessage
 from waton.protocol.stanza.receipt import ReceiptType
 from waton.protocol.trace import Layer, Way
+from waton.utils.padding import unpad
 
 
 @pytest.fixture
@@ -289,7 +290,7 @@ def read(companion: Companion, node: Node, record: bytes | None) -> tuple[proto.
         sender=IncomingMessage.from_node(node).sender,
         entropy=companion.bench.entropy.take(32),
     )
-    return proto.Message.FromString(signal_repo.unpad(opened.plaintext)), opened.record
+    return proto.Message.FromString(unpad(opened.plaintext)), opened.record
 
 
 async def test_a_new_companion_is_welcomed_once_it_can_be_sent_to(bench: Bench, ada: Phone, bob: Phone) -> None:

@@ -1,0 +1,1 @@
+"""Bytes to bytes: small pure functions that know nothing of stanzas, clocks or disks."""
