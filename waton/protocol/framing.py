@@ -77,7 +77,8 @@ class FrameReader:
             if start - 7 > self.limit:
                 raise RemoteProtocolError("the routing info is too long")
         if len(self._buffer) < start + len(PROLOGUE):
-            if start == 0 and self._buffer and not PROLOGUE.startswith(bytes(self._buffer)):
+            so_far = bytes(self._buffer)
+            if start == 0 and not PROLOGUE.startswith(so_far) and not _ROUTING_MARK.startswith(so_far):
                 raise RemoteProtocolError("the stream does not begin with the WhatsApp prologue")
             return False
         if not self._buffer.startswith(PROLOGUE, start):
