@@ -24,10 +24,11 @@ _NEVER_LEFT_EMPTY: Final = "is empty: it was never a whole account, or somebody 
 
 
 def open_account(path: Path) -> sqlite3.Connection:
-    """Open an account file, made when it does not exist, for the one thread that calls.
+    """Open an account file, made when it does not exist.
 
     Returns:
-        A connection in autocommit mode: WAL, every commit on the disk when it returns, deleted content overwritten.
+        A connection for any one thread, in autocommit mode: WAL, every commit on the disk when it returns, deleted
+        content overwritten.
     Raises:
         StorageError: not ours, damaged, too new, or held by another program.
     """
@@ -55,18 +56,20 @@ def _storage_errors(path: Path) -> Generator[None]:
 
 def _examine(path: Path) -> None:
     """Raises StorageError or sqlite3.Error unless the file is an account we can use. Writes nothing."""
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise StorageError(str(path), _NEVER_LEFT_EMPTY)
+    if _has_content(_beside(path, "-wal")):
+        _examine_with_log(path)
+        return
     with closing(_read_only(path, "&immutable=1")) as connection:
         _check_kind(path, connection)
-        if not _has_content(_beside(path, "-wal")):
-            _check_whole(path, connection)
-            return
-    _examine_with_log(path)
+        _check_size(path, size, connection)
+        _check_whole(path, connection)
 
 
 def _examine_with_log(path: Path) -> None:
-    """The same after a crash, when the newest pages are still in the write-ahead log."""
+    """The same after a crash: the newest pages are in the log only, and the file by itself may look cut short."""
     index = _beside(path, "-shm")
     had_index = index.exists()
     try:
@@ -85,11 +88,20 @@ def _read_only(path: Path, more: str) -> sqlite3.Connection:
 def _check_kind(path: Path, connection: sqlite3.Connection) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
+        # SQLite takes what a file is too short for as zeros.
+        _check_size(path, path.stat().st_size, connection)
         raise StorageError(str(path), "is a database of another program, not a waton account; it was left as it is")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(STEPS):
         detail = f"was written by a newer waton (version {version}, this one knows {len(STEPS)}); it was left as it is"
         raise StorageError(str(path), detail)
+
+
+def _check_size(path: Path, size: int, connection: sqlite3.Connection) -> None:
+    """Of a file that has no log."""
+    (page,) = connection.execute("PRAGMA page_size").fetchone()
+    if size % page:
+        raise StorageError(str(path), "is damaged (it ends within a page); it was left as it is")
 
 
 def _check_whole(path: Path, connection: sqlite3.Connection) -> None:
@@ -116,7 +128,9 @@ def _create(path: Path) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0.5)
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0.5, check_same_thread=False
+    )
     try:
         path.chmod(0o600)
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")

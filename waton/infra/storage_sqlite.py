@@ -42,8 +42,8 @@ UNIT_HISTORY: Final = 1_000_000
 class _Connection(aiosqlite.Connection):
     """aiosqlite with one more verb: several statements in one hop."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(partial(open_account, path), iter_chunk_size=64)
+    def __init__(self, opened: sqlite3.Connection) -> None:
+        super().__init__(lambda: opened, iter_chunk_size=64)
         # A program that ends without closing must end: what was committed is on the disk.
         self._thread.daemon = True
 
@@ -150,12 +150,15 @@ class SqliteStore:
         """
         resolved = _prepare_place(path)
         lock = AccountLock.take(resolved)
+        opening = asyncio.ensure_future(asyncio.to_thread(open_account, resolved))
         try:
-            connection = _Connection(resolved)
-            await connection
+            connection = _Connection(await _to_the_end(opening))
         except BaseException:
+            if not opening.cancelled() and opening.exception() is None:
+                opening.result().close()
             lock.release()
             raise
+        await connection
         store = cls(resolved, lock, connection, clock)
         await store._begin()
         return store
@@ -188,13 +191,7 @@ class SqliteStore:
             await self._commit(unit)
 
     async def _commit(self, unit: SqliteUnit) -> None:
-        """Once begun it is not given up: a cancelled caller waits for the outcome, and is cancelled then."""
-        commit = asyncio.ensure_future(self._run(partial(_write_unit, unit, self._clock.now())))
-        try:
-            await asyncio.shield(commit)
-        except asyncio.CancelledError as cancelled:
-            await asyncio.wait([commit])
-            raise cancelled from commit.exception()
+        await _to_the_end(asyncio.ensure_future(self._run(partial(_write_unit, unit, self._clock.now()))))
 
     async def load(self, kind: RecordKind, key: str) -> bytes | None:
         return (await self.load_many(kind, [key])).get(key)
@@ -255,6 +252,15 @@ class SqliteStore:
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self.path.name}{' closed' if self._is_closed else ''}>"
+
+
+async def _to_the_end(work: asyncio.Future[T]) -> T:
+    """The outcome of work that cannot be called back: who is cancelled while waiting for it waits on, and is then."""
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError as cancelled:
+        await asyncio.wait([work])
+        raise cancelled from (None if work.cancelled() else work.exception())
 
 
 def _prepare_place(path: str | os.PathLike[str]) -> Path:
