@@ -301,14 +301,29 @@ def session_initiate(
     """
 
 def session_encrypt(record: bytes, plaintext: bytes) -> tuple[bytes, str, bytes]:
-    """One ratchet step: (new record, "pkmsg" or "msg", message). Raises DecryptError(no_session) without a session."""
+    """One ratchet step: (new record, "pkmsg" or "msg", message).
+
+    Raises:
+        DecryptError: no_session, when no current session of version 3 is there.
+        StorageError: the record does not parse.
+    """
 
 def session_decrypt(record: bytes, message: bytes, *, entropy: bytes) -> tuple[bytes, bytes]:
     """Decrypt a msg: (new record, plaintext). entropy: 32 bytes, used if the ratchet turns.
 
-    The current session is tried first, then archived ones, most recent first; trial decryption never changes a session
-    that does not verify. Raises DecryptError with reason duplicate, bad_mac, no_session, future_message (jump over
-    2,000 (25,000 in libsignal; see source)), invalid_message; DecodeError if it does not parse.
+    The current session is tried first, then archived ones, most recent first; the one that reads the message becomes
+    the current one. Trial decryption never changes a session that does not verify.
+
+    Limits are the official client's: 5 receiver chains in a session, 2,000 skipped message keys in a chain (the oldest
+    fall out), 40 archived sessions, and a message may be 25,000 ahead of its chain (libsignal-node, which Baileys uses,
+    takes fewer than 2,000). All trials for one message together follow chains for 100,000 steps at most.
+
+    Raises:
+        DecryptError: duplicate (read before, or its key fell out), bad_mac (of no session here), no_session (none at
+            all), future_message (too far ahead), invalid_key (of low order), invalid_message (verifies, but malformed).
+        DecodeError: the message does not parse.
+        StorageError: the record does not parse.
+    Source: Signal's Double Ratchet; limits observed in tests/peers/test_signal_libsignal.py.
     """
 
 def session_decrypt_prekey(
@@ -327,7 +342,8 @@ def session_decrypt_prekey(
     opened is True when a new session was made (the one-time prekey is spent then), False when the record already had
     the session of this base key; in that case neither prekey is needed. entropy: 32 bytes.
     Raises:
-        DecryptError: invalid_key_id if a needed prekey is None, otherwise as session_decrypt.
+        DecryptError: invalid_key_id if a needed prekey is None; invalid_key if the session of this base key has another
+            identity than the message names; otherwise as session_decrypt.
     """
 
 def session_is_open(record: bytes) -> bool:

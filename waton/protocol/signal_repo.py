@@ -161,6 +161,9 @@ def bundle_from_node(user: Node) -> PreKeyBundle:
     Raises:
         RemoteProtocolError: (StanzaError) it holds an error, or lacks a part, or a key is of the wrong size or type.
     """
+    kind = user.child("type")
+    if kind is not None and content_bytes(kind) != bytes([_KEY_TYPE]):
+        raise RemoteProtocolError("a public key of an unknown size or type")
     signed = require_child(user, "skey")
     once = user.child("key")
     return PreKeyBundle(

@@ -15,6 +15,8 @@ mod protobuf;
 mod ratchet;
 mod record;
 pub mod session;
+#[cfg(test)]
+mod vectors;
 
 pub use keys::KeyPair;
 pub use ratchet::{Kind, MAX_JUMP};
