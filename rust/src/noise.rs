@@ -55,8 +55,10 @@ impl NoiseHandshake {
 
     #[pyo3(signature = (payload = None), text_signature = "($self, payload=b'')")]
     fn write_message<'py>(&self, py: Python<'py>, payload: Option<&[u8]>) -> Result<Bound<'py, PyBytes>, Error> {
+        // Only a public key that the peer sent before can be at fault.
+        let step = if self.initiator { "server_hello" } else { "client_hello" };
         let message =
-            self.with(|inner| inner.write(payload.unwrap_or(b"")).map_err(|failure| self.failure(failure, "")))?;
+            self.with(|inner| inner.write(payload.unwrap_or(b"")).map_err(|failure| self.failure(failure, step)))?;
         Ok(PyBytes::new(py, &message))
     }
 
@@ -93,7 +95,7 @@ impl NoiseHandshake {
         if !inner.as_ref().ok_or(SPENT)?.is_finished() {
             return Err(Error::Local("the handshake is not finished"));
         }
-        let transport = inner.take().ok_or(SPENT)?.split().map_err(|failure| self.failure(failure, ""))?;
+        let transport = inner.take().ok_or(SPENT)?.split().map_err(|failure| self.failure(failure, "client_finish"))?;
         Ok(NoiseTransport { inner: Mutex::new(transport) })
     }
 }

@@ -2,14 +2,18 @@
 //!
 //! WhatsApp differs from the Noise specification in one point: the first message has no payload, and its emptiness is not hashed.
 //! snow, following the specification, would mix an empty payload into the handshake hash. So snow is given a SHA-256 that
-//! treats exactly that step (a hash of 32 bytes followed by one empty input) as "h stays". HMAC always begins with a 64-byte
-//! block, so key derivation is not touched.
+//! treats exactly that step (a hash of 32 bytes followed by one empty input) as "h stays". Nothing else looks like it: HMAC always
+//! begins with a 64-byte block, so key derivation is not touched; an encrypted payload is never empty, for it has its tag;
+//! and the prologue is hashed the same way, so an empty one (which WhatsApp does not know) would be left out too.
+//!
+//! Dice come in from outside as the ephemeral key, and a shared secret of zeros, which everybody knows, is refused.
 //!
 //! The transport is our own use of AES-256-GCM under the split keys: snow's is limited to 65,535 bytes, frames are not. IV: 8
 //! zero bytes and a 32-bit big-endian counter for each direction; no associated data.
 //!
 //! Source: noiseprotocol.org rev. 34; Baileys Utils/noise-handler.ts (which hash steps exist, IVs; facts).
 
+use crate::core::curve;
 use aes_gcm::aead::AeadInPlace;
 use aes_gcm::{Aes256Gcm, KeyInit};
 use sha2::{Digest, Sha256};
@@ -86,6 +90,46 @@ impl Hash for WhatsAppSha256 {
     }
 }
 
+/// X25519 that wipes its private key and refuses public keys of low order.
+#[derive(Default)]
+struct CheckedX25519 {
+    private: Zeroizing<[u8; 32]>,
+    public: [u8; 32],
+}
+
+impl Dh for CheckedX25519 {
+    fn name(&self) -> &'static str {
+        "25519"
+    }
+    fn pub_len(&self) -> usize {
+        32
+    }
+    fn priv_len(&self) -> usize {
+        32
+    }
+    fn set(&mut self, privkey: &[u8]) {
+        self.private.copy_from_slice(privkey);
+        self.public = curve::public_key(&self.private);
+    }
+    fn generate(&mut self, rng: &mut dyn Random) -> Result<(), snow::Error> {
+        rng.try_fill_bytes(self.private.as_mut_slice())?;
+        self.public = curve::public_key(&self.private);
+        Ok(())
+    }
+    fn pubkey(&self) -> &[u8] {
+        &self.public
+    }
+    fn privkey(&self) -> &[u8] {
+        self.private.as_slice()
+    }
+    fn dh(&self, pubkey: &[u8], out: &mut [u8]) -> Result<(), snow::Error> {
+        let public = pubkey.get(..32).and_then(|key| key.try_into().ok()).ok_or(snow::Error::Dh)?;
+        let shared = Zeroizing::new(curve::shared_secret(&self.private, public).ok_or(snow::Error::Dh)?);
+        out.get_mut(..32).ok_or(snow::Error::Dh)?.copy_from_slice(shared.as_slice());
+        Ok(())
+    }
+}
+
 struct Resolver(Zeroizing<[u8; 32]>);
 
 impl CryptoResolver for Resolver {
@@ -93,7 +137,10 @@ impl CryptoResolver for Resolver {
         Some(Box::new(FixedRandom(self.0.clone())))
     }
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        DefaultResolver.resolve_dh(choice)
+        match choice {
+            DHChoice::Curve25519 => Some(Box::<CheckedX25519>::default()),
+            _ => None,
+        }
     }
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
         match choice {
@@ -155,7 +202,10 @@ impl Handshake {
         if message.len() > MAX_MESSAGE {
             return Err(Failure::TooLong);
         }
-        let length = self.state.write_message(payload, &mut message).map_err(|_| Failure::TooLong)?;
+        let length = self.state.write_message(payload, &mut message).map_err(|error| match error {
+            snow::Error::Dh => Failure::Peer,
+            _ => Failure::TooLong,
+        })?;
         message.truncate(length);
         Ok(message)
     }
@@ -308,6 +358,46 @@ mod tests {
         let big = vec![7; 1 << 17];
         let frame = server.encrypt(&big).expect("longer than a Noise message");
         assert_eq!(client.decrypt(&frame), Ok(big));
+    }
+
+    #[test]
+    fn the_counter_ends_before_it_wraps() {
+        let (mut client, mut server) = shake();
+        client.send.counter = u32::MAX;
+        server.receive.counter = u32::MAX;
+        let last = client.encrypt(b"last").expect("the last number is used");
+        assert_eq!(server.decrypt(&last).as_deref(), Ok(&b"last"[..]));
+        assert_eq!(client.encrypt(b"more"), Err(Failure::Exhausted));
+        assert_eq!(server.decrypt(&last), Err(Failure::Exhausted));
+    }
+
+    #[test]
+    fn vectors_of_another_implementation() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/noise.json");
+        let file: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let cases = file["cases"].as_array().unwrap();
+        assert!(!cases.is_empty());
+        for case in cases {
+            let bytes = |name: &str| -> Vec<u8> {
+                let digits = case[name].as_str().unwrap();
+                (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
+            };
+            let key = |name: &str| -> [u8; 32] { bytes(name).try_into().unwrap() };
+            let make = |initiator, name: &str| {
+                let (fixed, once) = (key(&format!("{name}_static")), key(&format!("{name}_ephemeral")));
+                Handshake::new(initiator, b"WA\x06\x03", &fixed, once).unwrap()
+            };
+            let (mut client, mut server) = (make(true, "client"), make(false, "server"));
+            assert_eq!(client.write(b"").unwrap(), bytes("client_hello"));
+            server.read(&bytes("client_hello")).unwrap();
+            assert_eq!(server.write(&bytes("chain")).unwrap(), bytes("server_hello"));
+            assert_eq!(client.read(&bytes("server_hello")).unwrap(), bytes("chain"));
+            assert_eq!(client.write(&bytes("payload")).unwrap(), bytes("client_finish"));
+            assert_eq!(server.read(&bytes("client_finish")).unwrap(), bytes("payload"));
+            assert_eq!(client.hash(), bytes("handshake_hash"));
+            assert_eq!(client.split().unwrap().encrypt(b"to server").unwrap(), bytes("first_to_server"));
+            assert_eq!(server.split().unwrap().encrypt(b"to client").unwrap(), bytes("first_to_client"));
+        }
     }
 
     #[test]

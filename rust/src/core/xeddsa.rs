@@ -65,3 +65,44 @@ fn challenge(commitment: &[u8; 32], public: &[u8; 32], message: &[u8]) -> Scalar
 fn reduce(hash: Sha512) -> Scalar {
     Scalar::from_bytes_mod_order_wide(&hash.finalize().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unhex(digits: &serde_json::Value) -> Vec<u8> {
+        let digits = digits.as_str().unwrap();
+        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn signatures_of_others_verify_and_changed_ones_do_not() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/xeddsa.json");
+        let file: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let cases = file["cases"].as_array().unwrap();
+        assert!(cases.len() > 10);
+        for case in cases {
+            let public: [u8; 32] = unhex(&case["public"]).try_into().unwrap();
+            let signature: [u8; 64] = unhex(&case["signature"]).try_into().unwrap();
+            let message = unhex(&case["message"]);
+            assert!(verify(&public, &message, &signature), "{}", case["name"]);
+            for at in 0..64 {
+                let mut changed = signature;
+                changed[at] ^= 0x10;
+                assert!(!verify(&public, &message, &changed), "{} {at}", case["name"]);
+            }
+        }
+    }
+
+    #[test]
+    fn both_signs_are_signed_and_verified() {
+        let mut signs = [false; 2];
+        for number in 0..16 {
+            let private = [number; 32];
+            let signature = sign(&private, b"message", &[number; 64]);
+            assert!(verify(&crate::core::curve::public_key(&private), b"message", &signature));
+            signs[usize::from(signature[63] >> 7)] = true;
+        }
+        assert_eq!(signs, [true; 2]);
+    }
+}
