@@ -1,4 +1,4 @@
-"""What a first pairing and a first conversation leave behind: in the account's records, at the lab, and in the traces."""
+"""What a first pairing and conversation leave behind: in the account, at the lab, and in the traces."""
 
 from __future__ import annotations
 

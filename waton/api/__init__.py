@@ -8,7 +8,6 @@ Both are found again by name or path: asking twice gives the same one while it l
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 from pathlib import Path
@@ -94,15 +93,6 @@ def _forget_lab(handle: LabHandle) -> None:
     with _registry:
         if _labs.get(handle.path) is handle:
             del _labs[handle.path]
-
-
-@atexit.register
-def _close_all() -> None:
-    """Leave nothing half written when the program (or the kernel) ends."""
-    for session in list(_sessions.values()):
-        session.close_sync()
-    for handle in list(_labs.values()):
-        handle.stop()
 
 
 def enable_nested() -> None:

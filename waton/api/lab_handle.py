@@ -6,6 +6,7 @@ widget's callback, another session's thread.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
@@ -97,6 +98,7 @@ class LabHandle:
         except BaseException:
             self._thread.stop()
             raise
+        atexit.register(self.stop)
 
     async def _open(self, port: int, tls: bool) -> Lab:
         return await Lab.start(
@@ -179,6 +181,7 @@ class LabHandle:
                 self._thread.run(self._lab.stop())
             self._thread.stop()
             self._recorder.close()
+            atexit.unregister(self.stop)
         self._forget(self)
 
     def __enter__(self) -> Self:

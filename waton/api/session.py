@@ -8,6 +8,7 @@ to the own loop and are awaited where you are; the `.sync` twins block, and need
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future
@@ -105,10 +106,13 @@ class Session:
             thread.run(self._open_files(config))
         except BaseException:
             with suppress(Exception):  # the first error is the one to show
-                thread.run(self._close_files())
+                self._close_on(thread)
             thread.stop()
             raise
         self._thread = thread
+        # Nothing is left half written when the program (or the kernel) ends. Registered after the recorder's own, and
+        # therefore run before it.
+        atexit.register(self.close_sync)
 
     def _target_config(self) -> ClientConfig:
         config = self._config or ClientConfig()
@@ -148,19 +152,21 @@ class Session:
         """The blocking form of close()."""
         with self._lock:
             if self._thread is not None:
-                self._thread.run(self._close_files())
+                self._close_on(self._thread)
                 self._thread.stop()
                 self._thread = None
+                atexit.unregister(self.close_sync)
             self.is_over = True
         self._forget(self)
 
-    async def _close_files(self) -> None:
+    def _close_on(self, thread: LoopThread) -> None:
+        # The recorder after the client, which still has something to say; the store last, for it is what is locked.
         if self._client is not None:
-            await self._client.close()
+            thread.run(self._client.close())
         if self._recorder is not None:
-            await asyncio.to_thread(self._recorder.close)
+            self._recorder.close()
         if self._store is not None:
-            await self._store.close()
+            thread.run(self._store.close())
 
     async def __aenter__(self) -> Self:
         await self.open()

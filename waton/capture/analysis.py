@@ -98,7 +98,8 @@ class Analysis:
         """
         frame = self._table("nodes", last, keep_row=xml)
         if xml:
-            frame["xml"] = pd.Series(self._xml([int(row) for row in frame.pop("row")]), index=frame.index, dtype="str")
+            frame["xml"] = pd.Series(self._xml([int(row) for row in frame["row"]]), index=frame.index, dtype="str")
+            return frame.drop(columns="row")
         return frame
 
     def messages(self, *, last: int | None = None) -> pd.DataFrame:
