@@ -176,6 +176,20 @@ def test_how_far_each_follows_a_jump(oracles: Oracles, jump: int, node_follows: 
             assert theirs.decrypt(last) == b"last"
 
 
+def test_the_official_client_and_we_stop_at_the_same_place(oracles: Oracles) -> None:
+    sides: tuple[Party, ...] = (oracles.party("official"), Waton(2))
+    for side in sides:
+        sender = Waton(3)
+        meet(sender, side)
+        for _ in range(25_000):
+            sender.encrypt(b"lost")
+        last, beyond = sender.encrypt(b"last"), sender.encrypt(b"beyond")
+        with pytest.raises((DecryptError, Refused)):
+            side.decrypt(beyond)
+        assert side.decrypt(last) == b"last"
+        assert side.decrypt(beyond) == b"beyond"
+
+
 def test_a_long_gap_keeps_the_same_keys_as_the_official_client(oracles: Oracles) -> None:
     ours, theirs = pair(oracles, "official")
     meet(ours, theirs)

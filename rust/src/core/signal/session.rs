@@ -477,9 +477,18 @@ mod tests {
         let lost: Vec<_> = (0..MAX_SKIPPED + 5).map(|_| alice.seal(b"lost")).collect();
         let last = alice.seal(b"last");
         assert_eq!(bob.read(&last), Ok(b"last".to_vec()));
-        assert_eq!(chains(&bob.record).last(), Some(&(2_006, MAX_SKIPPED)));
+        assert_eq!((MAX_SKIPPED, chains(&bob.record).last()), (2_000, Some(&(2_006, 2_000))));
         assert_eq!(bob.read(&lost[4]), Err(Failure::Duplicate), "the oldest are dropped");
         assert_eq!(bob.read(&lost[5]), Ok(b"lost".to_vec()));
+        let more: Vec<_> = (0..3).map(|_| alice.seal(b"more")).collect();
+        let last = alice.seal(b"last");
+        assert_eq!(bob.read(&last), Ok(b"last".to_vec()));
+        // 1,999 were left, three have come: two of the oldest had to go.
+        assert_eq!(bob.read(&lost[7]), Err(Failure::Duplicate));
+        for message in [&lost[8], &lost[MAX_SKIPPED + 4]] {
+            assert_eq!(bob.read(message), Ok(b"lost".to_vec()));
+        }
+        assert_eq!(bob.read(&more[0]), Ok(b"more".to_vec()));
         for _ in 0..MAX_CHAINS + 2 {
             let question = bob.seal(b"?");
             alice.read(&question).expect("alice reads");
@@ -487,10 +496,14 @@ mod tests {
             bob.read(&answer).expect("bob reads");
         }
         assert_eq!(chains(&bob.record), [(1, 0); MAX_CHAINS]);
+        let mut names = vec![];
         for _ in 0..MAX_ARCHIVED + 3 {
             alice.open(&bob);
+            names.push(base_key(&alice.record).expect("parses").expect("open").0);
         }
-        assert_eq!(describe(&alice.record).expect("parses").len(), 1 + MAX_ARCHIVED);
+        names.reverse();
+        let kept: Vec<_> = describe(&alice.record).expect("parses").iter().filter_map(|view| view.base_key).collect();
+        assert_eq!(kept, names[..=MAX_ARCHIVED], "newest first");
     }
 
     #[test]
@@ -560,6 +573,8 @@ mod tests {
         let more = bob.seal(b"more");
         assert_eq!(alice.read(&more), Ok(b"more".to_vec()));
         assert_eq!(is_open(&alice.record), Ok(true));
+        alice.open(&bob);
+        assert_eq!(alice.read(&more), Err(Failure::Duplicate), "the session that knows the message has the word");
     }
 
     #[test]
