@@ -9,8 +9,9 @@ from aiohttp import ClientSession
 from tests.lab.wire_client import Closed, SystemClock, SystemEntropy, WireClient, new_credentials, pair
 from waton.errors import Disconnected, HandshakeError, LabError, PairingError, PairingStep, StorageError
 from waton.lab.server import Lab, banner, serve_forever
-from waton.protocol import adv
+from waton.protocol import adv, proto
 from waton.protocol.binary_node import Node, require_child
+from waton.protocol.client_payload import Browser, registration_payload
 from waton.protocol.connection import Connection
 from waton.protocol.credentials import Credentials
 from waton.protocol.noise import PRODUCTION_ROOT, ClientHandshake
@@ -140,6 +141,15 @@ async def test_a_malformed_payload_is_refused(lab: Lab) -> None:
         async with WireClient.open(lab, mine, payload=payload) as client:
             assert (await client.next()).attrs["reason"] == "400"
             await client.closed()
+
+
+async def test_a_registration_whose_signed_prekey_is_not_signed_is_refused(lab: Lab) -> None:
+    mine = new_credentials()
+    payload = proto.ClientPayload.FromString(registration_payload(mine, Browser()))
+    payload.devicePairingData.eSkeySig = bytes(64)
+    async with WireClient.open(lab, mine, payload=payload.SerializeToString()) as client:
+        assert (await client.next()).attrs["reason"] == "400"
+        await client.closed()
 
 
 async def test_a_second_login_replaces_the_first(lab: Lab) -> None:

@@ -4,9 +4,10 @@ It serves anyone's client: waton, Baileys, whatsmeow. Accounts, devices, prekeys
 what a phone signs and encrypts is really signed and encrypted. It is no model of the service's policies: it trusts its
 clients to be well meant, and listens on loopback.
 
-    server.py   sockets, one Connection each      world.py     accounts, devices, prekeys: the truth, in database.py
-    pairing.py  registration                      login.py     and what follows it
-    service.py  one stanza, one step              routing.py   messages and receipts between devices
-    deliveries.py  what each device has yet to get   answers/  a table of iq handlers
-    phone.py    a primary device                  faults.py    misbehaviour, on request, for tests
+    server.py      Lab: listens, opens the phones     sockets.py     one Connection on one WebSocket
+    pairing.py     refs, scans, registration          login.py       a paired device comes online
+    service.py     one stanza in, one database step   routing.py     messages and receipts between devices
+    answers/       a table of iq handlers             deliveries.py  what each device has yet to get
+    world.py       accounts, devices, prekeys         database.py    where all of it is written through
+    phone*.py      a primary device                   faults.py      misbehaviour, on request, for tests
 """

@@ -14,23 +14,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from waton.errors import DecodeError, DecryptError, DecryptReason, LabError, RemoteProtocolError, UntrustedIdentity
 from waton.jid import Jid
-from waton.lab import phone_setup
 from waton.lab.deliveries import Session
-from waton.lab.faults import Vouching
-from waton.lab.pairing import Offer, Registering
+from waton.lab.phone_companions import Companions
+from waton.lab.phone_messages import PhoneMessage, PhoneMessages
 from waton.lab.phone_signal import PhoneSignal
 from waton.lab.world import Account, Device
-from waton.protocol import adv, proto
 from waton.protocol import message as content
+from waton.protocol import proto
 from waton.protocol.binary_node import Node, get_text
 from waton.protocol.credentials import KeyPair
 from waton.protocol.stanza.message import Enc, IncomingMessage, OutgoingMessage
-from waton.protocol.stanza.pairing import PairSuccess, QrText
+from waton.protocol.stanza.pairing import QrText
 from waton.protocol.stanza.receipt import Receipt, ReceiptType, ack
 from waton.protocol.trace import Layer, Way
 
@@ -38,39 +36,7 @@ if TYPE_CHECKING:
     from waton.lab.service import Service
 
 Replies = Callable[[str], "str | None"]
-_APP_STATE_KEY = "app_state_key"
-_PLATFORM = "android"
 _NACK_UNREADABLE = 500
-_OLD_CHATS = 2
-"""How many contacts the invented history shows."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class PhoneMessage:
-    """A message on a phone."""
-
-    id: str
-    chat: Jid
-    """The other person, without a device."""
-    sender: Jid
-    """The device that wrote it, as its stanza named it."""
-    from_me: bool
-    """Written by this account, here or on a companion."""
-    t: int
-    """Unix seconds."""
-    content: proto.Message
-
-    @property
-    def text(self) -> str | None:
-        """The text of a text message, None for other kinds."""
-        if self.content.HasField("conversation"):
-            return self.content.conversation
-        if self.content.HasField("extendedTextMessage"):
-            return self.content.extendedTextMessage.text
-        return None
-
-    def __repr__(self) -> str:
-        return f"<PhoneMessage {self.id} {'out' if self.from_me else 'in'}>"
 
 
 class Phone:
@@ -84,8 +50,9 @@ class Phone:
         self._world = service.world
         self._device = device
         self._signal = PhoneSignal(service.world, device)
+        self._companions = Companions(service, account, self._signal)
         self._session: Session | None = None
-        self._unread: dict[bool, asyncio.Queue[PhoneMessage]] = {True: asyncio.Queue(), False: asyncio.Queue()}
+        self._log = PhoneMessages(service.world, account.id)
         self._waiting: list[tuple[Callable[[Receipt], bool], asyncio.Future[Receipt]]] = []
         self.reply_with: Replies | None = None
         """Called with each text from another person; what it returns is sent back to the chat."""
@@ -128,11 +95,7 @@ class Phone:
     @property
     def messages(self) -> list[PhoneMessage]:
         """Every message on this phone, oldest first."""
-        rows = self._world.database.rows(
-            "SELECT id, chat, sender, from_me, t, message FROM phone_message WHERE account = ? ORDER BY seq",
-            self._device.account.id,
-        )
-        return [_message(*cast("tuple[str, str, str, int, int, bytes]", row)) for row in rows]
+        return self._log.all()
 
     @property
     def companions(self) -> list[Jid]:
@@ -178,77 +141,18 @@ class Phone:
         """
         qr = QrText.parse(qr_text)
         registering = self._service.desk.find(qr)
-        number = self._world.reserve_number(self._device.account)
-        await registering.present(self._offer(qr, registering, number))
-        return self.pn.with_device(number)
-
-    def _offer(self, qr: QrText, registering: Registering, number: int) -> Offer:
-        container = self._vouch(qr, number, registering.fault.vouched)
-        success = PairSuccess(
-            id=self._world.fresh_id(),
-            container=container,
-            jid=self.pn.with_device(number),
-            lid=self.lid.with_device(number),
-            platform=_PLATFORM,
-        )
-
-        def accept(signed_identity: bytes) -> None:
-            registration = registering.registration
-            device = self._world.add_device(
-                self.account,
-                number,
-                identity=registration.identity,
-                registration_id=registration.registration_id,
-                noise=registration.noise,
-                signed_identity=signed_identity,
-            )
-            self._sign_key_list()
-            self._service.announce_devices(device, "add")
-            self._world.note("lab.paired", device=number)
-
-        return Offer(success, self.identity.public, accept)
-
-    def _vouch(self, qr: QrText, number: int, wrong: Vouching | None) -> bytes:
-        take = self._world.entropy.take
-        signer = self.identity
-        if wrong is Vouching.ACCOUNT_SIGNATURE:
-            signer = KeyPair(take(32), self.identity.public)
-        container, _ = adv.vouch(
-            signer,
-            companion_identity=qr.identity_key,
-            adv_secret=take(32) if wrong is Vouching.HMAC else qr.adv_secret,
-            raw_id=self._device.account.raw_id,
-            key_index=number,
-            timestamp=self._world.t(),
-            entropy=take(64),
-        )
-        return container
-
-    def _sign_key_list(self) -> None:
-        indexes = [device.key_index for device in self._world.devices(self._device.account)]
-        signed = adv.sign_key_index_list(
-            self.identity,
-            raw_id=self._device.account.raw_id,
-            timestamp=self._world.t(),
-            current_index=max(indexes),
-            valid_indexes=indexes,
-            entropy=self._world.entropy.take(64),
-        )
-        self._world.set_key_list(self._device.account, signed, self._world.t())
+        offer = self._companions.offer(qr, registering)
+        await registering.present(offer)
+        return offer.success.jid
 
     def welcome(self, device: Device) -> None:
         """Owner: send a new companion the app-state key and the first history."""
-        key_id, key = self._app_state_key()
-        indexes = [device.key_index for device in self._world.devices(self._device.account)]
-        contacts = [account for account in self._world.accounts() if account.id != self._device.account.id]
-        t = self._world.t()
-        share = phone_setup.key_share(key_id, key, raw_id=self._device.account.raw_id, key_indexes=indexes, t=t)
-        self._send_peer(device, share)
-        self._send_peer(device, phone_setup.history(self.account, contacts[:_OLD_CHATS], t))
+        for message in self._companions.welcome():
+            self._send_peer(device, message)
 
     def unlink(self, device: Device) -> None:
         """Owner: a companion is gone; sign the list without it."""
-        self._sign_key_list()
+        self._companions.sign_list()
 
     def remove(self, companion: Jid) -> None:
         """Unlink a companion, as from the phone's list of linked devices. Raises LabError when there is none."""
@@ -256,14 +160,6 @@ class Phone:
         if device is None or device.number == 0 or device.account.id != self._device.account.id:
             raise LabError("no such companion")
         self._service.remove_companion(device)
-
-    def _app_state_key(self) -> tuple[bytes, bytes]:
-        kept = self._signal.records.load(_APP_STATE_KEY, "current")
-        if kept is None:
-            # Key ids count epochs in their last four bytes; the first is 1.
-            kept = self._world.entropy.take(2) + (1).to_bytes(4, "big") + self._world.entropy.take(32)
-            self._signal.records.save(_APP_STATE_KEY, "current", kept)
-        return kept[:6], kept[6:]
 
     # --- the way out ------------------------------------------------------------------------------------------------
 
@@ -296,7 +192,7 @@ class Phone:
         id = content.message_id(self.pn, self._world.clock.now(), entropy)
         sent = PhoneMessage(id, to, self.lid if to.is_lid else self.pn, True, self._world.t(), message)
         with self._world.step():
-            self._keep(sent)
+            self._log.keep(sent)
             self._trace(Way.OUT, sent.id, message, recipient=to)
             encs = self._encrypt_for_all(to, recipient, message)
             self._post(OutgoingMessage(id=id, to=to, encs=tuple(encs)).to_node())
@@ -339,7 +235,7 @@ class Phone:
             TimeoutError: none came within `timeout` seconds.
         """
         async with asyncio.timeout(timeout):
-            return await self._unread[from_me].get()
+            return await self._log.next(from_me=from_me)
 
     async def next_receipt(self, id: str, type: str = ReceiptType.DELIVERED, timeout: float = 10.0) -> Receipt:
         """The first receipt of this type for message `id`, come already or still to come. Raises TimeoutError."""
@@ -422,8 +318,8 @@ class Phone:
             message = unwrapped.message
             chat = Jid.parse(unwrapped.destination) if unwrapped.destination else incoming.recipient or chat
         kept = PhoneMessage(incoming.id, chat, incoming.author, from_me, incoming.t, message)
-        self._keep(kept)
-        self._world.after(lambda: self._unread[from_me].put_nowait(kept))
+        self._log.keep(kept)
+        self._log.announce(kept)
         if not from_me:
             self._world.after(lambda: self._answer(kept))
 
@@ -448,18 +344,6 @@ class Phone:
             self._send(message.chat, content.text_message(answer))
 
     # --- keeping ----------------------------------------------------------------------------------------------------
-
-    def _keep(self, message: PhoneMessage) -> None:
-        self._world.database.insert(
-            "INSERT INTO phone_message (account, id, chat, sender, from_me, t, message) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            self._device.account.id,
-            message.id,
-            str(message.chat),
-            str(message.sender),
-            int(message.from_me),
-            message.t,
-            message.content.SerializeToString(),
-        )
 
     def _trace(
         self,
@@ -489,7 +373,3 @@ class Phone:
 
     def __repr__(self) -> str:
         return f"<Phone {self.name!r} {'online' if self.is_online else 'offline'}>"
-
-
-def _message(id: str, chat: str, sender: str, from_me: int, t: int, data: bytes) -> PhoneMessage:
-    return PhoneMessage(id, Jid.parse(chat), Jid.parse(sender), bool(from_me), t, proto.Message.FromString(data))

@@ -1,0 +1,125 @@
+"""What a phone does for its companions: vouch for them, sign the list of them, and prepare what a new one is sent.
+
+The account's identity key signs three things here: the companion's identity (the account signature), the seal that the
+QR's secret closes, and the key-index list, which everybody gets by usync.
+
+Source: waton.protocol.adv; Baileys and whatsmeow for what a companion expects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from waton.lab import phone_setup
+from waton.lab.faults import Vouching
+from waton.lab.pairing import Offer, Registering
+from waton.lab.phone_signal import PhoneSignal
+from waton.lab.world import Account
+from waton.protocol import adv, proto
+from waton.protocol.credentials import KeyPair
+from waton.protocol.stanza.pairing import PairSuccess, QrText
+
+if TYPE_CHECKING:
+    from waton.lab.service import Service
+
+_APP_STATE_KEY = "app_state_key"
+_PLATFORM = "android"
+_OLD_CHATS = 2
+"""How many contacts the invented history shows."""
+
+
+class Companions:
+    """The linked devices of one account, as its phone sees them."""
+
+    def __init__(self, service: Service, account: Account, signal: PhoneSignal) -> None:
+        self._service = service
+        self._world = service.world
+        self._account = account
+        self._signal = signal
+
+    @property
+    def _identity(self) -> KeyPair:
+        return self._signal.credentials.identity_key
+
+    # --- pairing ------------------------------------------------------------------------------------------------------
+
+    def offer(self, qr: QrText, registering: Registering) -> Offer:
+        """The phone's word for the companion that shows this QR. Uses up a device number."""
+        number = self._world.reserve_number(self._account)
+        success = PairSuccess(
+            id=self._world.fresh_id(),
+            container=self._vouch(qr, number, registering.fault.vouched),
+            jid=self._account.pn.with_device(number),
+            lid=self._account.lid.with_device(number),
+            platform=_PLATFORM,
+        )
+
+        def accept(signed_identity: bytes) -> None:
+            self._accept(registering, number, signed_identity)
+
+        return Offer(success, self._identity.public, accept)
+
+    def _accept(self, registering: Registering, number: int, signed_identity: bytes) -> None:
+        registration = registering.registration
+        device = self._world.add_device(
+            self._account,
+            number,
+            identity=registration.identity,
+            registration_id=registration.registration_id,
+            noise=registration.noise,
+            signed_identity=signed_identity,
+        )
+        self.sign_list()
+        self._service.announce_devices(device, "add")
+        self._world.note("lab.paired", device=number)
+
+    def _vouch(self, qr: QrText, number: int, wrong: Vouching | None) -> bytes:
+        take = self._world.entropy.take
+        signer = self._identity
+        if wrong is Vouching.ACCOUNT_SIGNATURE:
+            signer = KeyPair(take(32), signer.public)
+        container, _ = adv.vouch(
+            signer,
+            companion_identity=qr.identity_key,
+            adv_secret=take(32) if wrong is Vouching.HMAC else qr.adv_secret,
+            raw_id=self._account.raw_id,
+            key_index=number,
+            timestamp=self._world.t(),
+            entropy=take(64),
+        )
+        return container
+
+    def _indexes(self) -> list[int]:
+        return [device.key_index for device in self._world.devices(self._account)]
+
+    def sign_list(self) -> None:
+        """Sign and publish the list of companions as they are now."""
+        t = self._world.t()
+        indexes = self._indexes()
+        signed = adv.sign_key_index_list(
+            self._identity,
+            raw_id=self._account.raw_id,
+            timestamp=t,
+            current_index=max(indexes),
+            valid_indexes=indexes,
+            entropy=self._world.entropy.take(64),
+        )
+        self._world.set_key_list(self._account, signed, t)
+
+    # --- the welcome --------------------------------------------------------------------------------------------------
+
+    def welcome(self) -> list[proto.Message]:
+        """What a new companion is sent: the app-state key, then the first history."""
+        key_id, key = self._app_state_key()
+        t = self._world.t()
+        contacts = [account for account in self._world.accounts() if account.id != self._account.id]
+        share = phone_setup.key_share(key_id, key, raw_id=self._account.raw_id, key_indexes=self._indexes(), t=t)
+        return [share, phone_setup.history(self._account, contacts[:_OLD_CHATS], t)]
+
+    def _app_state_key(self) -> tuple[bytes, bytes]:
+        kept = self._signal.records.load(_APP_STATE_KEY, "current")
+        if kept is None:
+            # Key ids count epochs in their last four bytes; the first is 1.
+            kept = self._world.entropy.take(2) + (1).to_bytes(4, "big") + self._world.entropy.take(32)
+            self._signal.records.save(_APP_STATE_KEY, "current", kept)
+        return kept[:6], kept[6:]
