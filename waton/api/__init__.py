@@ -29,6 +29,7 @@ def connect(
     path: str | os.PathLike[str] | None = None,
     push_name: str = "",
     config: ClientConfig | None = None,
+    auto_scan: bool | None = None,
 ) -> Session:
     """A session for an account; the same one while it lives, however often you ask.
 
@@ -44,6 +45,8 @@ def connect(
         path: the directory itself, instead of a name.
         push_name: what others see as our name.
         config: everything else; its url and root are replaced by the target's.
+        auto_scan: have the lab's phone scan each QR by itself. None: when the environment says `WATON_SCAN=auto`, as
+            runs without a browser do.
     Raises:
         LocalProtocolError: the account is already connected to another target.
     """
@@ -53,8 +56,9 @@ def connect(
         if known is not None and not known.is_over:
             known.check_target(target)
             return known
+        scans = os.environ.get("WATON_SCAN") == "auto" if auto_scan is None else auto_scan
         made = Session(
-            directory, target, push_name=push_name, config=config, start_lab=start_lab, forget=_forget_session
+            directory, target, push_name, config, auto_scan=scans, start_lab=start_lab, forget=_forget_session
         )
         _sessions[directory] = made
         return made

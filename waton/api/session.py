@@ -59,6 +59,7 @@ class Session:
         push_name: str,
         config: ClientConfig | None,
         *,
+        auto_scan: bool,
         start_lab: Callable[[], LabHandle],
         forget: Callable[[Session], None],
     ) -> None:
@@ -68,6 +69,7 @@ class Session:
         self.target = target
         self._push_name = push_name
         self._config = config
+        self._auto_scan = auto_scan
         self._thread: LoopThread | None = None
         self._client: Client | None = None
         self._store: SqliteStore | None = None
@@ -365,6 +367,8 @@ class Session:
         await asyncio.wrap_future(self.lab_scan())
 
     def _keep(self, event: Event) -> None:
+        if isinstance(event, ConnectionUpdate) and event.qr is not None and self._auto_scan and self.can_scan:
+            self.lab_scan()
         if isinstance(event, MessagesUpsert):
             self._inbox.append(event)
             del self._inbox[:-_INBOX]
