@@ -16,6 +16,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.requirements import require
@@ -51,16 +52,28 @@ class BaileysPeer:
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, url: str, *, name: str = "", log: str = "silent") -> AsyncGenerator[BaileysPeer]:
-        """Start the process, connect it, and end it afterwards. Skips the test when Baileys is not installed."""
+    async def start(
+        cls, url: str, *, name: str = "", log: str = "silent", ca: Path | None = None
+    ) -> AsyncGenerator[BaileysPeer]:
+        """Start the process, connect it, and end it afterwards. Skips the test when Baileys is not installed.
+
+        Args:
+            url: the lab's, on 127.0.0.1.
+            name: push name; with one, Baileys announces presence and sends plain delivery receipts.
+            log: pino's level, for what goes to stderr.
+            ca: a PEM file to trust, for wss.
+        """
         folder = require("baileys")
+        environment = {**os.environ, "BAILEYS_LOG": log}
+        if ca is not None:
+            environment["NODE_EXTRA_CA_CERTS"] = str(ca)
         process = await asyncio.create_subprocess_exec(
             str(require("node")),
             "client.mjs",
             url,
             name,
             cwd=folder,
-            env={**os.environ, "BAILEYS_LOG": log},
+            env=environment,
             limit=1 << 24,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

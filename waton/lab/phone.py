@@ -13,6 +13,7 @@ what companions expect of a phone.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 Replies = Callable[[str], "str | None"]
 _NACK_UNREADABLE = 500
+_REMEMBERED = 1_000
 
 
 class Phone:
@@ -56,10 +58,10 @@ class Phone:
         self._waiting: list[tuple[Callable[[Receipt], bool], asyncio.Future[Receipt]]] = []
         self.reply_with: Replies | None = None
         """Called with each text from another person; what it returns is sent back to the chat."""
-        self.receipts: list[Receipt] = []
-        """Receipts for messages of this phone, since the lab started."""
-        self.unreadable: list[tuple[str, str]] = []
-        """(message id, reason) of what came and could not be read, since the lab started."""
+        self.receipts: deque[Receipt] = deque(maxlen=_REMEMBERED)
+        """The newest receipts for messages of this phone, since the lab started."""
+        self.unreadable: deque[tuple[str, str]] = deque(maxlen=_REMEMBERED)
+        """(message id, reason) of the newest messages that could not be read, since the lab started."""
         self.refused: dict[str, int] = {}
         """Error codes the service gave messages of this phone, by id."""
 
@@ -320,8 +322,8 @@ class Phone:
         kept = PhoneMessage(incoming.id, chat, incoming.author, from_me, incoming.t, message)
         self._log.keep(kept)
         self._log.announce(kept)
-        if not from_me:
-            self._world.after(lambda: self._answer(kept))
+        if not from_me and self.reply_with is not None:
+            self._world.after(lambda: self._answer_soon(kept))
 
     def _receipt(self, incoming: IncomingMessage) -> Receipt:
         if incoming.category == "peer":
@@ -331,6 +333,10 @@ class Phone:
                 ids=(incoming.id,), peer=incoming.sender, type=ReceiptType.SENDER, recipient=incoming.recipient
             )
         return Receipt(ids=(incoming.id,), peer=incoming.sender)
+
+    def _answer_soon(self, message: PhoneMessage) -> None:
+        # In a turn of the loop's own: two phones that answer each other must not hold it up for ever.
+        asyncio.get_running_loop().call_soon(self._answer, message)
 
     def _answer(self, message: PhoneMessage) -> None:
         if self.reply_with is None or message.text is None or self._session is None:

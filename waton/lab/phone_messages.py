@@ -13,6 +13,9 @@ from waton.jid import Jid
 from waton.lab.world import World
 from waton.protocol import proto
 
+_UNASKED = 1_000
+"""News that wait to be asked for."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PhoneMessage:
@@ -48,7 +51,7 @@ class PhoneMessages:
     def __init__(self, world: World, account: int) -> None:
         self._world = world
         self._account = account
-        self._news: dict[bool, asyncio.Queue[PhoneMessage]] = {True: asyncio.Queue(), False: asyncio.Queue()}
+        self._news = {from_me: asyncio.Queue[PhoneMessage](_UNASKED) for from_me in (True, False)}
 
     def keep(self, message: PhoneMessage) -> None:
         """Store a message, in the step under way."""
@@ -65,7 +68,14 @@ class PhoneMessages:
 
     def announce(self, message: PhoneMessage) -> None:
         """Hand a received message to whoever waits, after the commit."""
-        self._world.after(lambda: self._news[message.from_me].put_nowait(message))
+
+        def act() -> None:
+            news = self._news[message.from_me]
+            if news.full():
+                news.get_nowait()  # nobody asked for it in a thousand messages; it stays in all()
+            news.put_nowait(message)
+
+        self._world.after(act)
 
     async def next(self, *, from_me: bool) -> PhoneMessage:
         """The next received message that was not handed out yet."""
