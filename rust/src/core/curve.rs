@@ -8,17 +8,35 @@ pub fn public_key(private: &[u8; 32]) -> [u8; 32] {
     EdwardsPoint::mul_base_clamped(*private).to_montgomery().to_bytes()
 }
 
-/// The shared secret, or None when the public key is of low order (the result would be all zero).
+/// A public key, ready for agreements.
 ///
 /// A point on the curve is multiplied in Edwards form, which has a vector implementation and is a sixth faster than the
-/// ladder here; a point on the twist has no Edwards form and takes the ladder. Both give X25519's result.
+/// ladder here; a point on the twist has no Edwards form and takes the ladder. Both give X25519's result. Finding the form
+/// costs a square root, once for all agreements with this key.
+pub struct PeerKey {
+    montgomery: MontgomeryPoint,
+    edwards: Option<EdwardsPoint>,
+}
+
+impl PeerKey {
+    pub fn new(public: &[u8; 32]) -> Self {
+        let montgomery = MontgomeryPoint(*public);
+        Self { montgomery, edwards: montgomery.to_edwards(0) }
+    }
+
+    /// The shared secret, or None when the public key is of low order (the result would be all zero).
+    pub fn shared_secret(&self, private: &[u8; 32]) -> Option<[u8; 32]> {
+        let shared = match self.edwards {
+            Some(edwards) => edwards.mul_clamped(*private).to_montgomery(),
+            None => self.montgomery.mul_clamped(*private),
+        };
+        (shared.0 != [0; 32]).then_some(shared.0)
+    }
+}
+
+/// The shared secret with a key that is used once; see `PeerKey`.
 pub fn shared_secret(private: &[u8; 32], public: &[u8; 32]) -> Option<[u8; 32]> {
-    let point = MontgomeryPoint(*public);
-    let shared = match point.to_edwards(0) {
-        Some(edwards) => edwards.mul_clamped(*private).to_montgomery(),
-        None => point.mul_clamped(*private),
-    };
-    (shared.0 != [0; 32]).then_some(shared.0)
+    PeerKey::new(public).shared_secret(private)
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@
 
 use super::error::Failure;
 use super::message::{MAC_LENGTH, PublicKey, typed};
-use crate::core::{curve, hash};
+use crate::core::curve::{self, PeerKey};
+use crate::core::hash;
 use aes::Aes256;
 use cbc::cipher::{BlockDecryptMut, BlockEncryptMut, KeyIvInit, block_padding::Pkcs7};
 use subtle::ConstantTimeEq;
@@ -33,8 +34,8 @@ impl KeyPair {
 }
 
 /// X25519; a low-order public key, which would make the secret known to everyone, is refused.
-pub fn agree(private: &Secret, public: &PublicKey) -> Result<Secret, Failure> {
-    curve::shared_secret(private, public).map(Zeroizing::new).ok_or(Failure::InvalidKey)
+pub fn agree(private: &Secret, public: &PeerKey) -> Result<Secret, Failure> {
+    public.shared_secret(private).map(Zeroizing::new).ok_or(Failure::InvalidKey)
 }
 
 /// HKDF to two keys.
@@ -55,7 +56,7 @@ pub fn start(agreements: &[u8]) -> (Secret, ChainKey) {
 }
 
 /// One turn of the ratchet: the next root key, and the chain between these two ratchet keys.
-pub fn turn(root: &Secret, ours: &Secret, theirs: &PublicKey) -> Result<(Secret, ChainKey), Failure> {
+pub fn turn(root: &Secret, ours: &Secret, theirs: &PeerKey) -> Result<(Secret, ChainKey), Failure> {
     let (root, chain) = derive_pair(root.as_slice(), agree(ours, theirs)?.as_slice(), b"WhisperRatchet");
     Ok((root, ChainKey { key: chain, index: 0 }))
 }

@@ -10,6 +10,7 @@ use super::error::Failure;
 use super::keys::{ChainKey, KeyPair, MessageKeys, turn};
 use super::message::{PreKeyHeader, PublicKey, SignalMessage, write_covered, write_prekey_message};
 use super::record::{Body, MAX_SKIPPED, ReceiverChain, SenderChain, Session};
+use crate::core::curve::PeerKey;
 use zeroize::Zeroizing;
 
 /// How far ahead of its chain a message may be. libsignal-node allows 2,000, the official client this.
@@ -99,12 +100,13 @@ impl Session<'_> {
         &mut self, message: &SignalMessage<'_>, entropy: &[u8; 32], budget: &mut Budget,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let sender = self.sender.as_ref().ok_or(Failure::NoSession)?;
-        let (root, chain) = turn(&self.root_key, &sender.ratchet.private, &message.ratchet_key)?;
+        let theirs = PeerKey::new(&message.ratchet_key);
+        let (root, chain) = turn(&self.root_key, &sender.ratchet.private, &theirs)?;
         let opened = self.open_in(ReceiverChain::new(message.ratchet_key, chain), message, budget)?;
         let plaintext = opened.keys.decrypt(message.ciphertext)?;
         let previous_counter = sender.chain.index.saturating_sub(1);
         let ratchet = KeyPair::of(entropy);
-        let (root, chain) = turn(&root, &ratchet.private, &message.ratchet_key)?;
+        let (root, chain) = turn(&root, &ratchet.private, &theirs)?;
         self.previous_counter = previous_counter;
         self.root_key = root;
         self.sender = Some(SenderChain { ratchet, chain });

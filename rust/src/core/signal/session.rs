@@ -10,6 +10,7 @@ use super::keys::{KeyPair, Secret, agree, start, turn};
 use super::message::{PreKeySignalMessage, PublicKey, SignalMessage, VERSION, typed};
 use super::ratchet::{Budget, Kind};
 use super::record::{Body, PendingPreKey, ReceiverChain, Record, SenderChain, Session};
+use crate::core::curve::PeerKey;
 use crate::core::xeddsa;
 use zeroize::Zeroizing;
 
@@ -48,7 +49,7 @@ impl Agreements {
         Self { bytes: Zeroizing::new([0xff; 160]), length: 32 }
     }
 
-    fn add(&mut self, private: &Secret, public: &PublicKey) -> Result<(), Failure> {
+    fn add(&mut self, private: &Secret, public: &PeerKey) -> Result<(), Failure> {
         let end = self.length + 32;
         let place = self.bytes.get_mut(self.length..end).ok_or(Failure::InvalidKey)?;
         place.copy_from_slice(agree(private, public)?.as_slice());
@@ -82,15 +83,16 @@ fn open_as_alice(bundle: &Bundle, local: &Local, entropy: &[u8; 64]) -> Result<S
         private.copy_from_slice(half);
         KeyPair::of(&private)
     });
+    let signed_prekey = PeerKey::new(&bundle.signed_prekey);
     let mut agreements = Agreements::new();
-    agreements.add(&local.identity.private, &bundle.signed_prekey)?;
-    agreements.add(&base.private, &bundle.identity_key)?;
-    agreements.add(&base.private, &bundle.signed_prekey)?;
+    agreements.add(&local.identity.private, &signed_prekey)?;
+    agreements.add(&base.private, &PeerKey::new(&bundle.identity_key))?;
+    agreements.add(&base.private, &signed_prekey)?;
     if let Some((_, prekey)) = &bundle.prekey {
-        agreements.add(&base.private, prekey)?;
+        agreements.add(&base.private, &PeerKey::new(prekey))?;
     }
     let (root, first) = start(agreements.bytes());
-    let (root_key, chain) = turn(&root, &ratchet.private, &bundle.signed_prekey)?;
+    let (root_key, chain) = turn(&root, &ratchet.private, &signed_prekey)?;
     Ok(Session {
         local_identity: local.identity.public,
         remote_identity: bundle.identity_key,
@@ -116,12 +118,13 @@ fn open_as_bob(
     message: &PreKeySignalMessage<'_>, local: &Local, prekeys: &Prekeys,
 ) -> Result<Session<'static>, Failure> {
     let signed = prekeys.signed.as_ref().ok_or(Failure::InvalidKeyId)?;
+    let base_key = PeerKey::new(&message.base_key);
     let mut agreements = Agreements::new();
-    agreements.add(signed, &message.identity_key)?;
-    agreements.add(&local.identity.private, &message.base_key)?;
-    agreements.add(signed, &message.base_key)?;
+    agreements.add(signed, &PeerKey::new(&message.identity_key))?;
+    agreements.add(&local.identity.private, &base_key)?;
+    agreements.add(signed, &base_key)?;
     if message.prekey_id.is_some() {
-        agreements.add(prekeys.once.as_ref().ok_or(Failure::InvalidKeyId)?, &message.base_key)?;
+        agreements.add(prekeys.once.as_ref().ok_or(Failure::InvalidKeyId)?, &base_key)?;
     }
     let (root_key, chain) = start(agreements.bytes());
     Ok(Session {
