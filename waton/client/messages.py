@@ -233,7 +233,7 @@ class Sender:
         error = get_text(answer, "error")
         code = int(error) if error and error.isdecimal() and len(error) < 9 else None
         t = get_text(answer, "t")
-        timestamp = int(t) if t and t.isdecimal() else int(self._client.clock.now())
+        timestamp = int(t) if t and t.isdecimal() and len(t) <= 20 else int(self._client.clock.now())
         status = MessageStatus.SERVER_ACK if code is None else MessageStatus.ERROR
         async with self._client.pipeline.step() as step:
             step.emit(MessagesUpdate(MessageKey(to, id, True, me), status, SERVER, timestamp))

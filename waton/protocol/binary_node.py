@@ -68,7 +68,7 @@ def require_text(node: Node, name: str) -> str:
 def require_int(node: Node, name: str) -> int:
     """An attribute as a whole number. Raises StanzaError when absent or not one."""
     value = get_text(node, name)
-    if value is None or not value.lstrip("-").isdecimal() or len(value) > 20:
+    if value is None or not value.removeprefix("-").isdecimal() or len(value) > 20:
         raise StanzaError(node, name)
     return int(value)
 

@@ -99,7 +99,7 @@ class Credentials:
             known = {name: value for name, value in raw.items() if name in _FROM_PLAIN}
             made: dict[str, Any] = {name: _FROM_PLAIN[name](value) for name, value in known.items()}
             return Credentials(**made)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise StorageError("credentials/self") from error
 
     def evolve(

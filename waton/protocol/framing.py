@@ -9,6 +9,8 @@ Source: Baileys Utils/noise-handler.ts, whatsmeow socket/framesocket.go.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from waton.errors import LocalProtocolError, RemoteProtocolError
 
 PROLOGUE = b"WA\x06\x03"
@@ -52,19 +54,22 @@ class FrameReader:
         """Bytes that wait for the rest of their frame."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes, return the bodies that are complete now.
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take bytes; the bodies that are complete now are cut as they are asked for.
+
+        So a body may change `limit` for those behind it, and those before a fault are not lost with it.
 
         Raises:
             RemoteProtocolError: not a WhatsApp intro, an empty frame, or one longer than `limit`.
         """
         self._buffer += data
+        return self._bodies()
+
+    def _bodies(self) -> Iterator[bytes]:
         if self._expect_intro and not self._take_intro():
-            return []
-        bodies: list[bytes] = []
+            return
         while (body := self._take_frame()) is not None:
-            bodies.append(body)
-        return bodies
+            yield body
 
     def _take_intro(self) -> bool:
         start = 0

@@ -127,11 +127,13 @@ def test_a_first_stanza_may_share_a_message_with_the_finish() -> None:
         ends.server.receive(data, NOW)
     for data in ends.server.data_to_send():
         ends.client.receive(data, NOW)
-    ends.client.send(PING, NOW)
+    large = Node("iq", {"id": "1"}, bytes(70_000))
+    for node in (PING, large):
+        ends.client.send(node, NOW)
     ends.server.receive(b"".join(ends.client.data_to_send()), NOW)
     events = ends.server.events()
     assert handshakes(events[:1])
-    assert nodes(events) == [PING]
+    assert nodes(events) == [PING, large]
 
 
 @pytest.mark.parametrize("size", [66_000, 200_000])
@@ -331,10 +333,13 @@ def test_a_frame_left_out_or_twice_or_sent_back_closes(ends: Ends) -> None:
     assert nodes(ends.client.events()) == [PING, MESSAGE]
 
 
-def test_an_empty_frame_closes(ends: Ends) -> None:
+def test_an_empty_frame_closes_and_what_came_before_it_counts(ends: Ends) -> None:
+    ends.server.send(MESSAGE, NOW)
+    [data] = ends.server.data_to_send()
     with pytest.raises(RemoteProtocolError):
-        ends.client.receive(bytes(3), NOW)
+        ends.client.receive(data + bytes(3), NOW)
     assert ends.client.state is ConnectionState.CLOSED
+    assert nodes(ends.client.events()) == [MESSAGE]
 
 
 def test_nothing_can_be_asked_before_the_start() -> None:

@@ -7,6 +7,12 @@ import pytest
 from waton.errors import LocalProtocolError, RemoteProtocolError
 from waton.protocol.framing import MAX_FRAME, PROLOGUE, FrameReader, frame, intro
 
+
+def bodies(reader: FrameReader, data: bytes) -> list[bytes]:
+    """The bodies that this data completes."""
+    return list(reader.feed(data))
+
+
 BODIES = [b"\x01", b"two bodies", bytes(300), b"\xff" * 70_000, b"z"]
 STREAM = b"".join(frame(body) for body in BODIES)
 WITH_ROUTE = bytes.fromhex("45440001000003aabbcc57410603") + frame(b"\x01\x02") + frame(b"next")
@@ -26,14 +32,14 @@ def test_length_is_big_endian_over_three_bytes() -> None:
 def test_the_longest_body_and_one_more() -> None:
     longest = frame(bytes(MAX_FRAME))
     assert longest[:3] == b"\xff\xff\xff"
-    assert FrameReader(expect_intro=False).feed(longest) == [bytes(MAX_FRAME)]
+    assert bodies(FrameReader(expect_intro=False), longest) == [bytes(MAX_FRAME)]
     with pytest.raises(LocalProtocolError):
         frame(bytes(MAX_FRAME + 1))
 
 
 def test_several_frames_in_one_message() -> None:
     reader = FrameReader(expect_intro=False)
-    assert reader.feed(STREAM) == BODIES
+    assert bodies(reader, STREAM) == BODIES
     assert reader.buffered == 0
 
 
@@ -41,12 +47,12 @@ def test_cut_in_two_at_every_byte() -> None:
     stream = b"".join(frame(body) for body in (b"\x01", b"two bodies", bytes(40)))
     for cut in range(len(stream) + 1):
         reader = FrameReader(expect_intro=False)
-        assert reader.feed(stream[:cut]) + reader.feed(stream[cut:]) == [b"\x01", b"two bodies", bytes(40)]
+        assert bodies(reader, stream[:cut]) + bodies(reader, stream[cut:]) == [b"\x01", b"two bodies", bytes(40)]
 
 
 def test_one_byte_at_a_time() -> None:
     reader = FrameReader(expect_intro=False)
-    found = [body for byte in STREAM[:400] for body in reader.feed(bytes([byte]))]
+    found = [body for byte in STREAM[:400] for body in bodies(reader, bytes([byte]))]
     assert found == BODIES[:3]
 
 
@@ -54,28 +60,28 @@ def test_one_byte_at_a_time() -> None:
 def test_the_intro_cut_at_every_byte(stream: bytes) -> None:
     for cut in range(len(stream) + 1):
         reader = FrameReader(expect_intro=True)
-        assert reader.feed(stream[:cut]) + reader.feed(stream[cut:]) == [b"\x01\x02", b"next"], cut
+        assert bodies(reader, stream[:cut]) + bodies(reader, stream[cut:]) == [b"\x01\x02", b"next"], cut
 
 
 @pytest.mark.parametrize("stream", [PROLOGUE + frame(b"\x01\x02"), WITH_ROUTE])
 def test_the_intro_one_byte_at_a_time(stream: bytes) -> None:
     reader = FrameReader(expect_intro=True)
-    assert next(body for byte in stream for body in reader.feed(bytes([byte]))) == b"\x01\x02"
+    assert next(body for byte in stream for body in bodies(reader, bytes([byte]))) == b"\x01\x02"
 
 
 def test_routing_info_is_told() -> None:
     reader = FrameReader(expect_intro=True)
-    reader.feed(WITH_ROUTE)
+    bodies(reader, WITH_ROUTE)
     assert reader.routing_info == bytes.fromhex("aabbcc")
     plain = FrameReader(expect_intro=True)
-    plain.feed(PROLOGUE)
+    bodies(plain, PROLOGUE)
     assert plain.routing_info == b""
 
 
 def test_an_intro_is_expected_once_only() -> None:
     reader = FrameReader(expect_intro=True)
-    assert reader.feed(PROLOGUE + frame(b"a")) == [b"a"]
-    assert reader.feed(PROLOGUE) == []  # the beginning of a frame of 0x574106 bytes now
+    assert bodies(reader, PROLOGUE + frame(b"a")) == [b"a"]
+    assert bodies(reader, PROLOGUE) == []  # the beginning of a frame of 0x574106 bytes now
     assert reader.buffered == 4
 
 
@@ -96,28 +102,28 @@ def test_an_intro_is_expected_once_only() -> None:
 )
 def test_another_intro_is_refused(garbage: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
-        FrameReader(expect_intro=True).feed(garbage)
+        bodies(FrameReader(expect_intro=True), garbage)
 
 
 @pytest.mark.parametrize("stream", [b"\x00\x00\x00", frame(b"a") + b"\x00\x00\x00" + frame(b"b")])
 def test_an_empty_frame_is_refused(stream: bytes) -> None:
     with pytest.raises(RemoteProtocolError, match="empty"):
-        FrameReader(expect_intro=False).feed(stream)
+        bodies(FrameReader(expect_intro=False), stream)
 
 
 def test_a_frame_above_the_limit_is_refused_by_its_length_alone() -> None:
     limit = 100
-    assert FrameReader(expect_intro=False, limit=limit).feed(frame(bytes(limit))) == [bytes(limit)]
+    assert bodies(FrameReader(expect_intro=False, limit=limit), frame(bytes(limit))) == [bytes(limit)]
     reader = FrameReader(expect_intro=False, limit=limit)
     with pytest.raises(RemoteProtocolError, match="101"):
-        reader.feed((limit + 1).to_bytes(3, "big"))
+        bodies(reader, (limit + 1).to_bytes(3, "big"))
 
 
 def test_routing_info_above_the_limit_is_refused_by_its_length_alone() -> None:
     reader = FrameReader(expect_intro=True, limit=100)
     with pytest.raises(RemoteProtocolError, match="routing"):
-        reader.feed(b"ED\x00\x01" + (101).to_bytes(3, "big"))
-    assert FrameReader(expect_intro=True, limit=100).feed(intro(bytes(100)) + frame(b"a")) == [b"a"]
+        bodies(reader, b"ED\x00\x01" + (101).to_bytes(3, "big"))
+    assert bodies(FrameReader(expect_intro=True, limit=100), intro(bytes(100)) + frame(b"a")) == [b"a"]
 
 
 def test_no_more_than_one_unfinished_frame_is_kept() -> None:
@@ -126,7 +132,23 @@ def test_no_more_than_one_unfinished_frame_is_kept() -> None:
     piece = b"".join(frame(bytes([fill]) * 999) for fill in range(7))
     most = 0
     for start in range(0, len(piece), 700):
-        reader.feed(piece[start : start + 700])
+        bodies(reader, piece[start : start + 700])
         most = max(most, reader.buffered)
     assert 0 < most < limit + 3
     assert reader.buffered == 0
+
+
+def test_bodies_before_a_fault_are_not_lost_with_it() -> None:
+    reader = FrameReader(expect_intro=False)
+    cut = reader.feed(frame(b"sound") + bytes(3))
+    assert next(cut) == b"sound"
+    with pytest.raises(RemoteProtocolError):
+        next(cut)
+
+
+def test_a_raised_limit_counts_for_what_came_along() -> None:
+    reader = FrameReader(expect_intro=False, limit=10)
+    cut = reader.feed(frame(b"finish") + frame(bytes(50)))
+    assert next(cut) == b"finish"
+    reader.limit = 100
+    assert next(cut) == bytes(50)

@@ -79,7 +79,7 @@ class Receipt:
             type=get_text(node, "type") or "",
             participant=get_jid(node, "participant"),
             recipient=get_jid(node, "recipient"),
-            t=int(t) if t and t.isdecimal() else None,
+            t=int(t) if t and t.isdecimal() and len(t) <= 20 else None,
             offline=get_text(node, "offline"),
             content=tuple(child for child in node.children() if child.tag != "list"),
         )

@@ -9,7 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from waton.jid import Jid
-from waton.protocol.binary_node import Node, content_bytes, get_jid, get_text, require_child, require_int, require_jid
+from waton.protocol.binary_node import (
+    Node,
+    StanzaError,
+    content_bytes,
+    get_jid,
+    get_text,
+    require_child,
+    require_int,
+    require_jid,
+)
+
+MAX_DEVICE = 0xFFFF
+"""The largest device number an address can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +110,10 @@ def _parse_user(user: Node) -> UserResult:
 
 def _parse_device(node: Node) -> DeviceEntry:
     index = require_int(node, "key-index") if "key-index" in node.attrs else None
-    return DeviceEntry(require_int(node, "id"), index, get_text(node, "is_hosted") == "true")
+    id = require_int(node, "id")
+    if not 0 <= id <= MAX_DEVICE:
+        raise StanzaError(node, "id")
+    return DeviceEntry(id, index, get_text(node, "is_hosted") == "true")
 
 
 # --- the server's half ----------------------------------------------------------------------------------------------

@@ -1,0 +1,134 @@
+"""usync: the question as asked, the answer as read, and both halves against each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from waton.jid import Jid
+from waton.protocol.binary_node import Node, StanzaError
+from waton.protocol.stanza import usync
+from waton.protocol.stanza.usync import DeviceEntry, Query, UserAsked, UserResult
+
+ADA = Jid.parse("4915000000001@s.whatsapp.net")
+BEA = Jid.parse("77000000000002@lid")
+
+
+def answered(*users: Node) -> Node:
+    return Node("iq", {"type": "result"}, [Node("usync", None, [Node("list", None, list(users))])])
+
+
+def devices(*entries: dict[str, str | Jid | None], signed: bytes | None = None) -> Node:
+    children = [Node("device-list", None, [Node("device", entry) for entry in entries])]
+    if signed is not None:
+        children.append(Node("key-index-list", {"ts": "5"}, signed))
+    return Node("devices", {"version": "2"}, children)
+
+
+def test_the_question_for_devices() -> None:
+    # Source: Baileys WAUSync: context message, mode query, index 0, last true.
+    node = usync.devices_query("7.1-3", [ADA.with_device(4), BEA])
+    assert node.attrs == {"context": "message", "mode": "query", "sid": "7.1-3", "last": "true", "index": "0"}
+    query, listed = node.children()
+    assert query.children() == [Node("devices", {"version": "2"}), Node("lid")]
+    assert [user.attrs for user in listed.children()] == [{"jid": ADA}, {"jid": BEA}]
+    assert [child.tag for child in usync.devices_query("1", [ADA], with_lid=False).children()[0].children()] == [
+        "devices"
+    ]
+
+
+@pytest.mark.parametrize("phone", ["4915000000001", "+4915000000001"])
+def test_the_question_for_a_number(phone: str) -> None:
+    node = usync.contact_query("1", [phone])
+    assert node.attrs["context"] == "interactive"
+    assert node.children()[1].children() == [Node("user", None, [Node("contact", None, b"+4915000000001")])]
+
+
+def test_an_answer_for_devices() -> None:
+    lid = Node("lid", {"val": Jid.parse("77000000000001@lid")})
+    entries = devices(
+        {"id": "0"},
+        {"id": "4", "key-index": "2"},
+        {"id": "9"},
+        {"id": "99", "key-index": "0", "is_hosted": "true"},
+        signed=b"signed list",
+    )
+    [found] = usync.parse_result(answered(Node("user", {"jid": ADA}, [entries, lid])))
+    assert found == UserResult(
+        ADA,
+        (DeviceEntry(0), DeviceEntry(4, 2), DeviceEntry(9), DeviceEntry(99, 0, is_hosted=True)),
+        b"signed list",
+        Jid.parse("77000000000001@lid"),
+        None,
+    )
+
+
+def test_a_companion_without_key_index_does_not_count() -> None:
+    # Source: Baileys extractDeviceJids; such a companion is not vouched for.
+    result = UserResult(ADA, (DeviceEntry(0), DeviceEntry(4, 2), DeviceEntry(9), DeviceEntry(7, 0)))
+    assert result.device_jids() == [ADA, ADA.with_device(4), ADA.with_device(7)]
+
+
+@pytest.mark.parametrize(("said", "registered"), [("in", True), ("out", False), ("invalid", False)])
+def test_an_answer_for_a_number(said: str, registered: bool) -> None:
+    user = Node("user", {"jid": ADA}, [Node("contact", {"type": said}, b"+4915000000001")])
+    [found] = usync.parse_result(answered(user))
+    assert (found.jid, found.is_registered, found.devices) == (ADA, registered, ())
+
+
+def test_an_answer_that_says_little() -> None:
+    users = (
+        Node("user", {"jid": ADA}),
+        Node("user", {"jid": BEA}, [Node("devices", None, [Node("error", {"code": "404"})]), Node("lid")]),
+        Node("user", {"jid": BEA}, [Node("devices", None, [Node("key-index-list", {"ts": "1"})])]),
+    )
+    assert usync.parse_result(answered(*users)) == [UserResult(ADA), UserResult(BEA), UserResult(BEA)]
+    assert usync.parse_result(answered()) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Node("iq"),
+        Node("iq", None, [Node("usync")]),
+        answered(Node("user")),
+        answered(Node("user", {"jid": "1:x@lid"})),
+        answered(Node("user", {"jid": ADA}, [devices({})])),
+        answered(Node("user", {"jid": ADA}, [devices({"id": "one"})])),
+        answered(Node("user", {"jid": ADA}, [devices({"id": "-1"})])),
+        answered(Node("user", {"jid": ADA}, [devices({"id": "65536"})])),
+        answered(Node("user", {"jid": ADA}, [devices({"id": "1", "key-index": ""})])),
+        answered(Node("user", {"jid": ADA}, [Node("lid", {"val": "1:x@lid"})])),
+    ],
+)
+def test_a_malformed_answer(answer: Node) -> None:
+    with pytest.raises(StanzaError):
+        usync.parse_result(answer)
+
+
+def test_the_largest_device_number() -> None:
+    [found] = usync.parse_result(answered(Node("user", {"jid": ADA}, [devices({"id": "65535", "key-index": "1"})])))
+    assert found.device_jids() == [ADA.with_device(65535)]
+
+
+def test_both_halves_understand_each_other() -> None:
+    asked = Query.from_node(Node("iq", None, [usync.devices_query("7.1-3", [ADA, BEA])]))
+    assert asked == Query("7.1-3", "query", "message", ("devices", "lid"), (UserAsked(ADA), UserAsked(BEA)))
+    entries = (DeviceEntry(0), DeviceEntry(3, 1), DeviceEntry(99, 2, is_hosted=True))
+    user = Node("user", {"jid": ADA}, [usync.devices_node(entries, b"signed", 5)])
+    answer = asked.answer([user])
+    assert answer.attrs == {"sid": "7.1-3", "mode": "query", "context": "message", "index": "0", "last": "true"}
+    assert usync.parse_result(Node("iq", None, [answer])) == [UserResult(ADA, entries, b"signed")]
+
+
+@pytest.mark.parametrize(
+    ("contact", "phone"),
+    [(b"+4915", "4915"), (b"4915@c.us", "4915"), (b"4915", "4915"), (b"", ""), (b"+49a", ""), (b"\xff\xfe", "")],
+)
+def test_the_number_that_is_asked_for(contact: bytes, phone: str) -> None:
+    assert UserAsked(None, contact).phone == phone
+
+
+def test_a_malformed_question() -> None:
+    for request in (Node("iq"), Node("iq", None, [Node("usync")])):
+        with pytest.raises(StanzaError):
+            Query.from_node(request)
