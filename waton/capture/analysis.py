@@ -136,7 +136,7 @@ class Analysis:
             duckdb.Error: the query is wrong.
             CaptureError: the journal cannot be read.
         """
-        return self._fresh().sql(query).df()
+        return _to_pandas(self._fresh().sql(query))
 
     def close(self) -> None:
         """Forget the copy; the next question makes a new one."""
@@ -158,7 +158,7 @@ class Analysis:
 
     def _table(self, view: str, last: int | None, *, keep_row: bool = False) -> pd.DataFrame:
         limit = "" if last is None else f" ORDER BY row DESC LIMIT {int(last)}"
-        frame = self._fresh().sql(f"SELECT * FROM (SELECT * FROM {view}{limit}) ORDER BY row").df()
+        frame = _to_pandas(self._fresh().sql(f"SELECT * FROM (SELECT * FROM {view}{limit}) ORDER BY row"))
         return _typed(frame if keep_row else frame.drop(columns="row"))
 
     def _xml(self, rows: Sequence[int]) -> list[str]:
@@ -180,7 +180,6 @@ class _Mirror:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": False,
             "python_enable_replacements": False,
-            "TimeZone": "UTC",
         }
         self._connection = duckdb.connect(config=config)
         for statement in _TABLES:
@@ -216,10 +215,34 @@ class _Mirror:
             self._connection.executemany("UPDATE copied SET flags = ? WHERE row = ?", flags)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        return self._connection.cursor()
+        cursor = self._connection.cursor()
+        cursor.execute("SET TimeZone = 'UTC'")
+        return cursor
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _to_pandas(answer: duckdb.DuckDBPyRelation) -> pd.DataFrame:
+    """A DataFrame whose times are UTC.
+
+    DuckDB's own conversion of zoned times uses what pandas 3.1 warns of, so they are handed over without their zone.
+    """
+    zoned = [place for place, kind in enumerate(answer.types) if str(kind) == "TIMESTAMP WITH TIME ZONE"]
+    if not zoned:
+        return answer.df()
+    columns = [
+        f"#{place + 1}{'::TIMESTAMP' if place in zoned else ''} AS {_quoted(name)}"
+        for place, name in enumerate(answer.columns)
+    ]
+    frame = answer.project(", ".join(columns)).df()
+    for place in zoned:
+        frame.isetitem(place, frame.iloc[:, place].dt.tz_localize("UTC"))
+    return frame
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -60,7 +60,7 @@ class Recorder:
         self._hurrying = 0
         self._is_failing = False
         self._is_closing = False
-        self._unreported = False
+        self._reported = 0
         self._subscribers: list[TraceSink] = []
         self._thread = threading.Thread(target=self._work, name=f"waton-recorder-{self.run}", daemon=True)
         self._thread.start()
@@ -97,7 +97,6 @@ class Recorder:
     def _lose(self, count: int, error: CaptureError) -> None:
         self.lost += count
         self.error = error
-        self._unreported = True
 
     @property
     def accepted(self) -> int:
@@ -117,9 +116,10 @@ class Recorder:
     def _give_up(self, error: BaseException) -> None:
         """The writer met what it was not made for: nobody may wait for it any more."""
         with self._condition:
-            self._is_failing = self._is_closing = True
-            left = len(self._in_hand) + len(self._queue)
-            self._lose(left, CaptureError(str(self.journal.path), None, f"the writer stopped: {type(error).__name__}"))
+            detail = f"the writer stopped: {type(error).__name__}"
+            self._lose(self._accepted - self._done, CaptureError(str(self.journal.path), None, detail))
+            self._is_closing = True
+            self._done = self._accepted
             self._condition.notify_all()
 
     def _take_group(self) -> bool:
@@ -137,19 +137,30 @@ class Recorder:
 
     def _write_group(self) -> None:
         group = self._in_hand
-        is_written = self._try_to_write(group)
-        if not is_written:
+        if self._try_to_write(group):
+            self._put_down(group, is_written=True)
             self._publish(group)
-        while not is_written and self._wait_to_retry():
-            is_written = self._try_to_write(group)
+        else:
+            self._publish(group)
+            self._put_down(group, is_written=self._retry(group))
+
+    def _retry(self, group: Sequence[Trace]) -> bool:
+        """Try until it is written, or once more after closing began."""
+        is_last_try = False
+        while not is_last_try:
+            is_last_try = self._wait_to_retry()
+            if self._try_to_write(group):
+                return True
+        return False
+
+    def _put_down(self, group: Sequence[Trace], *, is_written: bool) -> None:
         with self._condition:
             if not is_written:
                 self.lost += len(group)
+                self._is_failing = False
             self._done += len(group)
             self._in_hand = []
             self._condition.notify_all()
-        if is_written:
-            self._publish(group)
 
     def _try_to_write(self, group: Sequence[Trace]) -> bool:
         try:
@@ -158,7 +169,7 @@ class Recorder:
             return self._write_singly(group)
         except CaptureError as error:
             with self._condition:
-                self.error, self._is_failing, self._unreported = error, True, True
+                self.error, self._is_failing = error, True
                 self._condition.notify_all()
             return False
         with self._condition:
@@ -177,9 +188,9 @@ class Recorder:
         return True
 
     def _wait_to_retry(self) -> bool:
-        """False when there is no time left to try again."""
+        """Wait a little. True when the next try is the last."""
         with self._condition:
-            return not self._condition.wait_for(lambda: self._is_closing, timeout=RETRY_SECONDS)
+            return self._condition.wait_for(lambda: self._is_closing, timeout=RETRY_SECONDS)
 
     def _publish(self, group: Sequence[Trace]) -> None:
         for subscriber in tuple(self._subscribers):
@@ -253,24 +264,25 @@ class Recorder:
             self._is_closing = True
             self._condition.notify_all()
         self._thread.join()
-        if is_first:
-            atexit.unregister(self._close_at_exit)
-            self._end_run()
-        with self._condition:
-            self._report()
+        try:
+            if is_first:
+                self._end_run()
+        finally:
+            with self._condition:
+                self._report()
 
     def _end_run(self) -> None:
+        atexit.unregister(self._close_at_exit)
         try:
             self.journal.end_run(self.run)
-        except CaptureError as error:
-            self._lose(0, error)
         finally:
             self.journal.close()
 
     def _report(self) -> None:
-        if self._unreported and self.error is not None:
-            self._unreported = self._is_failing and self._thread.is_alive()
-            raise self.error
+        """Raise what went wrong, a loss once."""
+        if self.error is not None and (self._is_failing or self.lost > self._reported):
+            self._reported = self.lost
+            raise CaptureError(self.error.path, self.error.version, self.error.detail) from self.error
 
     def _close_at_exit(self) -> None:
         with suppress(CaptureError):  # the program is over; `error` was there to be asked for

@@ -83,9 +83,12 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
             raise CaptureError(str(path), None, "there is no such file")
         if path.stat().st_size == 0:
             raise CaptureError(str(path), None, "is empty: it was never a whole journal, or somebody emptied it")
-        more = "" if _log_of(path).exists() else "&immutable=1"
+        is_alone = not _log_of(path).exists()
+        more = "&immutable=1" if is_alone else ""
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro{more}", uri=True, isolation_level=None)) as connection:
             _check(path, connection)
+            if is_alone:
+                _check_size(path, connection)
             yield connection
 
 
@@ -113,6 +116,12 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables >= _TABLES:
         raise CaptureError(str(path), version, "is damaged (tables are missing); it was left as it is")
+
+
+def _check_size(path: Path, connection: sqlite3.Connection) -> None:
+    (page,) = connection.execute("PRAGMA page_size").fetchone()
+    if path.stat().st_size % page:
+        raise CaptureError(str(path), None, "is damaged (it ends within a page); it was left as it is")
 
 
 def _version(connection: sqlite3.Connection) -> int:
