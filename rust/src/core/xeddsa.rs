@@ -95,6 +95,19 @@ mod tests {
     }
 
     #[test]
+    fn the_nonce_is_of_key_message_and_entropy() {
+        // Two signatures with one nonce give the private key away.
+        let base = sign(&[1; 32], b"message", &[2; 64]);
+        for other in [
+            sign(&[3; 32], b"message", &[2; 64]),
+            sign(&[1; 32], b"other", &[2; 64]),
+            sign(&[1; 32], b"message", &[3; 64]),
+        ] {
+            assert_ne!(base[..32], other[..32]);
+        }
+    }
+
+    #[test]
     fn both_signs_are_signed_and_verified() {
         let mut signs = [false; 2];
         for number in 0..16 {

@@ -232,6 +232,23 @@ fn depth_is_bounded() {
 }
 
 #[test]
+fn lengths_change_their_form_at_their_borders() {
+    let heads: [(usize, &[u8]); 5] = [
+        (255, &[BINARY_8, 255]),
+        (256, &[BINARY_20, 0, 1, 0]),
+        (0xa_bcde, &[BINARY_20, 0x0a, 0xbc, 0xde]),
+        ((1 << 20) - 1, &[BINARY_20, 0x0f, 0xff, 0xff]),
+        (1 << 20, &[BINARY_32, 0, 0x10, 0, 0]),
+    ];
+    for (length, head) in heads {
+        let body = [&[0, LIST_8, 2, 20], head, &vec![7; length]].concat();
+        let tree = decode(&body).unwrap();
+        assert_eq!(tree.content, Body::Bytes(vec![7; length]), "{length}");
+        assert_eq!(encode(&tree), body, "{length}");
+    }
+}
+
+#[test]
 fn what_no_form_carries_is_refused() {
     let mut writer = Writer::new(0);
     assert_eq!(writer.list(65_536), Err(Unwritable::TooManyItems));
