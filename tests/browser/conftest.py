@@ -8,9 +8,9 @@
         page.screenshot("frames-dark")
         assert page.console_errors == []
 
-One server for the whole run, one browser for each test. Nothing is waited for by the clock: a command's promise, a kernel's
-reply, or an attribute that the widget sets when it has drawn. JupyterLab is driven by its commands, not by its buttons, so
-that a new Lab does not break the tests.
+One server for the whole run, one browser for each test. Nothing is waited for by the clock: a command's promise, a
+kernel's reply, or an attribute that the widget sets when it has drawn. JupyterLab is driven by its commands, not by
+its buttons, so that a new Lab does not break the tests.
 """
 
 import json
@@ -91,7 +91,9 @@ class LabPage:
 
     def set_theme(self, theme: str) -> None:
         self.command("apputils:change-theme", theme=THEMES[theme])
-        self.page.wait_for_selector(f"body[data-jp-theme-light='{'true' if theme == 'light' else 'false'}']", state="attached")
+        self.page.wait_for_selector(
+            f"body[data-jp-theme-light='{'true' if theme == 'light' else 'false'}']", state="attached"
+        )
         self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
     def run_all(self, *, wait: bool = True) -> None:
@@ -247,7 +249,10 @@ def jupyter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
         *("--IdentityProvider.token=", f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"),
-        *("--LabApp.workspaces_dir=" + str(base / "workspaces"), "--LabApp.user_settings_dir=" + str(base / "settings")),
+        *(
+            "--LabApp.workspaces_dir=" + str(base / "workspaces"),
+            "--LabApp.user_settings_dir=" + str(base / "settings"),
+        ),
     ]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
         assert process.stderr is not None

@@ -16,9 +16,9 @@ from waton.client.events import (
     ConnectionUpdate,
     Event,
     MessageKey,
+    MessageStatus,
     MessagesUpdate,
     MessagesUpsert,
-    MessageStatus,
 )
 from waton.errors import LabError
 from waton.jid import Jid

@@ -25,12 +25,14 @@ def show(jupyter: Jupyter, name: str, *cells: str, theme: str = "light") -> LabP
     return page
 
 
-# --- pairing ------------------------------------------------------------------------------------------------------------
+# --- pairing ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pairing_tells_the_story(jupyter: Jupyter, theme: str) -> None:
-    page = show(jupyter, f"pairing-{theme}", "pairing = Pairing(); widget = PairingWidget(pairing); widget", theme=theme)
+    page = show(
+        jupyter, f"pairing-{theme}", "pairing = Pairing(); widget = PairingWidget(pairing); widget", theme=theme
+    )
     page.wait_data(PAIRING, "status", "connecting")
     page.execute("pairing.show_qr()")
     page.wait_data(PAIRING, "status", "qr")
@@ -100,7 +102,7 @@ def test_the_button_works_while_a_cell_waits_for_it(jupyter: Jupyter) -> None:
     page.wait_until("document.querySelectorAll('.jp-CodeCell')[2].innerText.includes('pressed')")
 
 
-# --- frames -------------------------------------------------------------------------------------------------------------
+# --- frames ----------------------------------------------------------------------------------------------------------
 
 RECORDING = "recording = Recording(); recording.cross({count}); widget = FramesWidget(recording); widget"
 
@@ -116,7 +118,7 @@ def test_frames_show_rows_and_their_xml(jupyter: Jupyter, theme: str) -> None:
     page.wait_data(FRAMES, "rows", 200)
     assert page.data(FRAMES, "recorded") == "400"
     page.click(".waton-row[data-tag='message']")
-    assert "<enc v=\"2\" type=\"msg\">" in page.text(".waton-detail[data-seq] .waton-detail-text")
+    assert '<enc v="2" type="msg">' in page.text(".waton-detail[data-seq] .waton-detail-text")
     assert "Ada &lt;Lovelace&gt;" in page.text(".waton-detail-text")
     page.execute("recording.cross(30)")
     page.wait_data(FRAMES, "total", 230)
@@ -229,14 +231,14 @@ def test_a_flood_is_counted_whole_and_sent_in_few_messages(jupyter: Jupyter) -> 
 
 
 def test_two_views_of_one_widget(jupyter: Jupyter) -> None:
-    page = show(jupyter, "two", RECORDING.format(count=80) + "\ndisplay(widget)")
+    page = show(jupyter, "two", RECORDING.format(count=80), "widget")
     page.wait_until("document.querySelectorAll('.waton-frames[data-rows=\"80\"]').length === 2")
     page.page.locator(".waton-filter").first.fill("tag:iq")
     page.wait_data(FRAMES, "rows", 30)
     assert page.page.locator(FRAMES).nth(1).get_attribute("data-rows") == "80"
 
 
-# --- chat ---------------------------------------------------------------------------------------------------------------
+# --- chat ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -279,7 +281,7 @@ def test_shift_enter_in_the_box_is_a_new_line(jupyter: Jupyter) -> None:
     assert page.execute("print(len(talk.subscribers.callbacks))") == "1\n"  # the cell did not run again
 
 
-# --- lives --------------------------------------------------------------------------------------------------------------
+# --- lives -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_reloaded_page_shows_everything_again(jupyter: Jupyter) -> None:
@@ -305,7 +307,9 @@ def test_a_reloaded_page_shows_everything_again(jupyter: Jupyter) -> None:
 
 
 def test_a_cell_that_runs_again_closes_what_it_made_before(jupyter: Jupyter) -> None:
-    page = show(jupyter, "again", "recording = Recording(); talk = Talk()", "FramesWidget(recording)", "ChatWidget(talk)")
+    page = show(
+        jupyter, "again", "recording = Recording(); talk = Talk()", "FramesWidget(recording)", "ChatWidget(talk)"
+    )
     page.show_cell(3)
     page.wait_data(CHAT, "ready", "true")
     for cell in (2, 3):

@@ -1,11 +1,11 @@
 """Widgets for notebooks: pairing, frames, chat.
 
 Each is an anywidget class with a hand-written ES module and style sheet beside it. Nothing is fetched: the only line a
-widget has is its kernel. A widget knows its *source* by protocol (`sources`), so that a session, a capture or a test can
-stand behind the same view.
+widget has is its kernel. A widget knows its *source* by protocol (`sources`), so that a session, a capture or a test
+can stand behind the same view.
 
-What must stay true: no row, message, address or QR is ever a trait. Traits are saved with the notebook; everything a view
-shows goes to it as custom messages and is gone with it, and a view that is drawn again asks again (`hello`).
+What must stay true: no row, message, address or QR is ever a trait. Traits are saved with the notebook; everything a
+view shows goes to it as custom messages and is gone with it, and a view that is drawn again asks again (`hello`).
 """
 
 from waton.widgets.chat import ChatWidget

@@ -1,8 +1,9 @@
 """What the widgets have in common: one thread for all of them, one way in, one way out, errors in sight.
 
-A widget is called from three sides: by its source (a session's own thread, a recorder's), by the front end (the kernel's
-main thread or, with JupyterLab 4.4 and ipykernel 7, a subshell's thread), and by the cell that makes it. None of them may
-be held up and none may meet another, so each only posts to the widgets' thread, and everything else happens there.
+A widget is called from three sides: by its source (a session's own thread, a recorder's), by the front end (the
+kernel's main thread or, with JupyterLab 4.4 and ipykernel 7, a subshell's thread), and by the cell that makes it. None
+of them may be held up and none may meet another, so each only posts to the widgets' thread, and everything else
+happens there.
 
 Sending from there is safe: ipykernel hands every outgoing message to its IOPub thread through a queue, whichever thread
 it comes from. It is not so simple the other way round, see `answer_where_asked`.
@@ -16,6 +17,7 @@ import atexit
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, TypeGuard
 
@@ -45,7 +47,7 @@ def front_end(name: str) -> tuple[str, str]:
     return module, style
 
 
-# --- the widgets' thread ------------------------------------------------------------------------------------------------
+# --- the widgets' thread ---------------------------------------------------------------------------------------------
 
 _thread: LoopThread | None = None
 _thread_lock = threading.Lock()
@@ -61,7 +63,7 @@ def widget_thread() -> LoopThread:
         return _thread
 
 
-# --- the cell a widget was made in --------------------------------------------------------------------------------------
+# --- the cell a widget was made in -----------------------------------------------------------------------------------
 
 _made_in: dict[str, tuple[str, list[weakref.ref[LiveWidget]]]] = {}
 """Of each cell: the run that was last seen, and the widgets that run made."""
@@ -71,8 +73,8 @@ def _running_cell() -> tuple[str, str] | None:
     """The id of the cell that is being run, and of this run of it; None outside a notebook."""
     from IPython.core.getipython import get_ipython  # only a kernel has one, and then it is loaded already
 
-    shell = get_ipython()
-    parent: object = shell.get_parent() if shell is not None and hasattr(shell, "get_parent") else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportAttributeAccessIssue] -- ipykernel's, not IPython's
+    ask: Callable[[], object] | None = getattr(get_ipython(), "get_parent", None)  # ipykernel's shell has it
+    parent = ask() if ask is not None else None
     if not is_message(parent):
         return None
     metadata, header = parent.get("metadata"), parent.get("header")
@@ -97,7 +99,7 @@ def _close_earlier_runs(made: LiveWidget) -> None:
     widgets.append(weakref.ref(made))
 
 
-# --- messages -----------------------------------------------------------------------------------------------------------
+# --- messages --------------------------------------------------------------------------------------------------------
 
 
 def is_message(value: object) -> TypeGuard[Mapping[str, object]]:
@@ -147,7 +149,7 @@ def answer_where_asked(comm: object) -> None:
         setattr(comm, "_reply_subshell_for", as_addressed)  # noqa: B010 -- not an attribute of every comm
 
 
-# --- the widget ---------------------------------------------------------------------------------------------------------
+# --- the widget ------------------------------------------------------------------------------------------------------
 
 
 class LiveWidget(anywidget.AnyWidget):
@@ -156,12 +158,13 @@ class LiveWidget(anywidget.AnyWidget):
     title: ClassVar[str]
     """What this is, for text/plain."""
 
+    _unsubscribes: tuple[Unsubscribe, ...] = ()
+    _is_closed = False
+
     def __init__(self) -> None:
         self._thread = widget_thread()
-        self._unsubscribes: list[Unsubscribe] = []
-        self._is_closed = False
         super().__init__()
-        answer_where_asked(self.comm)  # pyright: ignore[reportUnknownMemberType] -- a trait of ipywidgets
+        answer_where_asked(self.comm)
         self.on_msg(self._received)  # pyright: ignore[reportUnknownMemberType]
         _close_earlier_runs(self)
 
@@ -177,12 +180,13 @@ class LiveWidget(anywidget.AnyWidget):
 
     def follow(self, unsubscribe: Unsubscribe) -> None:
         """Remember to stop this when the widget is closed."""
-        self._unsubscribes.append(unsubscribe)
+        self._unsubscribes += (unsubscribe,)
 
     def post(self, work: Callable[[], None]) -> None:
         """Do this on the widgets' thread, soon; from any thread."""
         if not self._is_closed:
-            self._thread.call_soon(lambda: self._run(work))
+            with suppress(RuntimeError):  # the interpreter is going, and the loop went first
+                self._thread.call_soon(lambda: self._run(work))
 
     def post_later(self, seconds: float, work: Callable[[], None]) -> None:
         """Do this on the widgets' thread after a while; only from that thread."""
@@ -202,9 +206,10 @@ class LiveWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Stop following the source and take the views away. May be called twice, from any thread."""
         self._is_closed = True
-        while self._unsubscribes:
-            self._unsubscribes.pop()()
-        super().close()  # pyright: ignore[reportUnknownMemberType]
+        unsubscribes, self._unsubscribes = self._unsubscribes, ()
+        for unsubscribe in unsubscribes:
+            unsubscribe()
+        super().close()
 
     def _received(self, _: object, content: object, buffers: object) -> None:
         if is_message(content):
@@ -219,4 +224,10 @@ class LiveWidget(anywidget.AnyWidget):
             self.show_error(error)
 
     def __repr__(self) -> str:
-        return f"<{self.title}: {'closed' if self._is_closed else self.summary()}>"
+        return f"<{self.title}: {'closed' if self._is_closed else self._summary()}>"
+
+    def _summary(self) -> str:
+        try:
+            return self.summary()
+        except WatonError as error:  # a session that is closed for good
+            return str(error)

@@ -35,10 +35,16 @@ function render({ model, el }) {
   to.addEventListener("input", ready);
   takeKeys(view.root, view.signal, (event) => {
     if (event.target !== box || event.key !== "Enter") return false;
-    if (event.shiftKey) return "default"; // a new line, not the notebook's "run this cell"
-    submit();
+    if (event.shiftKey) breakLine();
+    else submit();
     return true;
   });
+
+  /** By hand: for JupyterLab Shift+Enter is "run this cell", and it prevents the line break as well. */
+  function breakLine() {
+    box.setRangeText("\n", box.selectionStart, box.selectionEnd, "end");
+    grow();
+  }
 
   function grow() {
     box.style.height = "auto";

@@ -1,7 +1,7 @@
 """The chat pane: a recipient, a box, and the messages with their ticks.
 
-A text of ours is shown at once and gets its id when it is encrypted and handed over; the event that tells of it may come
-before that or after. Ticks come from receipts (`messages.update`) and never go back.
+A text of ours is shown at once and gets its id when it is encrypted and handed over; the event that tells of it may
+come before that or after. Ticks come from receipts (`messages.update`) and never go back.
 """
 
 from __future__ import annotations
@@ -89,13 +89,15 @@ class ChatWidget(LiveWidget):
         match text_of(message, "type"):
             case "hello":
                 lines = [line.to_wire() for line in self._lines.values()]
-                self.push({"type": "messages", "view": text_of(message, "view"), "to": self._to, "all": True, "lines": lines})
+                self.push(
+                    {"type": "messages", "view": text_of(message, "view"), "to": self._to, "all": True, "lines": lines}
+                )
             case "send":
                 self._send_text(text_of(message, "to"), text_of(message, "text"))
             case _:
                 pass  # bye: the pane keeps no account of who watches
 
-    # --- what we send -----------------------------------------------------------------------------------------------------
+    # --- what we send ------------------------------------------------------------------------------------------------
 
     def _send_text(self, to: str, text: str) -> None:
         self._to = to
@@ -126,7 +128,7 @@ class ChatWidget(LiveWidget):
         line.id = id
         line.status = max(line.status, self._early.pop(id, MessageStatus.PENDING))
 
-    # --- what happens -----------------------------------------------------------------------------------------------------
+    # --- what happens ------------------------------------------------------------------------------------------------
 
     def _noted(self, event: Event) -> None:
         """Called by the source, on its thread."""
@@ -175,7 +177,7 @@ class ChatWidget(LiveWidget):
         line.status = max(line.status, event.status)
         self._show(line)
 
-    # --- lines ------------------------------------------------------------------------------------------------------------
+    # --- lines -------------------------------------------------------------------------------------------------------
 
     def _add(self, chat: str, author: str, text: str, at: float, *, from_me: bool) -> Line:
         line = Line(self._next, chat, author, text, at, from_me)

@@ -3,10 +3,10 @@
 The recorder never waits for a browser, and a browser never holds more than it can show. So:
 
 - New rows are sent in batches, at most 15 messages a second to one view, one a second while it is out of sight.
-  (jupyter_server silently drops widget messages above 1,000 a second; measured, 6,000 frames sent one by one lost 44 %.)
-- A view acknowledges each batch after it has drawn it. With two unacknowledged, nothing is sent and rows wait here; when
-  too many have gathered the view is given a fresh window on the newest. Rows may thus pass a view by, they are counted
-  all the same, and they are in the journal.
+  (jupyter_server silently drops widget messages above 1,000 a second: of 6,000 frames sent one by one, 44 % were lost.)
+- A view acknowledges each batch after it has drawn it. With two unacknowledged, nothing is sent and rows wait here;
+  when too many have gathered the view is given a fresh window on the newest. Rows may thus pass a view by, they are
+  counted all the same, and they are in the journal.
 - A view that is *held* (paused, or scrolled up) is sent counters only. What it shows does not move under the reader.
 - The filter runs here, over the last `_KEPT` rows, and then over each new one.
 
@@ -134,7 +134,7 @@ class FramesWidget(LiveWidget):
     def summary(self) -> str:
         return f"{self._source.trace_count():,} traces recorded; the table is live in a notebook"
 
-    # --- from the source --------------------------------------------------------------------------------------------------
+    # --- from the source ---------------------------------------------------------------------------------------------
 
     def _noted(self, traces: Sequence[Trace]) -> None:
         """Called by the source, on its thread: take note and be gone."""
@@ -159,21 +159,25 @@ class FramesWidget(LiveWidget):
         self._total += len(new)
         return new
 
-    # --- the beat ---------------------------------------------------------------------------------------------------------
+    # --- the beat ----------------------------------------------------------------------------------------------------
 
     def _wake(self, seconds: float = 0.0) -> None:
         if not self._is_awake:
             self._is_awake = True
             self.post_later(seconds, self._tick)
 
-    def _tick(self) -> None:
-        """Take in what came, and give each view its due."""
-        self._is_awake = False
+    def _take_in(self) -> None:
+        """What was noted becomes rows, here and in each view."""
         new: list[Row] = []
         while self._inbox:
             new += self._keep(self._inbox.popleft())
         for view in self._views.values():
             view.take(new)
+
+    def _tick(self) -> None:
+        """Give each view its due."""
+        self._is_awake = False
+        self._take_in()
         self._history.append((self._now(), self._source.trace_count()))
         waits = [wait for view in self._views.values() if (wait := self._serve(view)) is not None]
         if self._rate():
@@ -214,7 +218,9 @@ class FramesWidget(LiveWidget):
         view.unacked += 1
         view.last_push = self._now()
         view.counters = self._counters(view)
-        self.push({"type": kind, "view": view.name, "counters": view.counters, "following": view.is_following, **content})
+        self.push(
+            {"type": kind, "view": view.name, "counters": view.counters, "following": view.is_following, **content}
+        )
 
     def _counters(self, view: View) -> Counters:
         return {
@@ -238,11 +244,12 @@ class FramesWidget(LiveWidget):
     def _now(self) -> float:
         return self._thread.loop.time()
 
-    # --- from the views ---------------------------------------------------------------------------------------------------
+    # --- from the views ----------------------------------------------------------------------------------------------
 
     def receive(self, message: Mapping[str, object]) -> None:
         name = text_of(message, "view")
         kind = text_of(message, "type")
+        self._take_in()
         if kind == "hello":
             self._open(name)
             return
@@ -282,7 +289,9 @@ class FramesWidget(LiveWidget):
         try:
             self._set_filter(view, text)
         except FilterError as error:
-            self.push({"type": "filter_error", "view": view.name, "text": str(error), "start": error.start, "end": error.end})
+            self.push(
+                {"type": "filter_error", "view": view.name, "text": str(error), "start": error.start, "end": error.end}
+            )
 
     def _set_filter(self, view: View, text: str) -> None:
         """Show what passes this filter; raises FilterError and leaves the view as it was."""
@@ -307,7 +316,9 @@ class FramesWidget(LiveWidget):
 
     def _older(self, view: View, before: int) -> None:
         """The rows just before one that the view has."""
-        rows = list(islice((row for row in reversed(self._rows) if row.seq < before and view.accepts(row)), _WINDOW + 1))
+        rows = list(
+            islice((row for row in reversed(self._rows) if row.seq < before and view.accepts(row)), _WINDOW + 1)
+        )
         more = len(rows) > _WINDOW
         wire = [row.to_wire() for row in reversed(rows[:_WINDOW])]
         self.push({"type": "older", "view": view.name, "rows": wire, "more": more})

@@ -1,7 +1,8 @@
 """The pairing view: the QR, how long it lasts, and how the connection is.
 
-The QR's text links a device to an account, so it goes to the views as a message and nowhere else: not into a trait, which
-would be saved with the notebook, not into text/plain, not into an error. Once paired, nothing of it is left to draw.
+The QR's text links a device to an account, so it goes to the views as a message and nowhere else: not into a trait,
+which would be saved with the notebook, not into text/plain, not into an error. Once paired, nothing of it is left to
+draw.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class PairingWidget(LiveWidget):
             case _:
                 pass  # ack and bye: this view is small and keeps no account of who watches
 
-    # --- from the source --------------------------------------------------------------------------------------------------
+    # --- from the source ---------------------------------------------------------------------------------------------
 
     def _noted(self, update: ConnectionUpdate) -> None:
         """Called by the source, on its thread."""
@@ -103,7 +104,7 @@ class PairingWidget(LiveWidget):
             "lasts": FIRST_QR_SECONDS if left > NEXT_QR_SECONDS else NEXT_QR_SECONDS,
         }
 
-    # --- the button -------------------------------------------------------------------------------------------------------
+    # --- the button --------------------------------------------------------------------------------------------------
 
     def _scan(self) -> None:
         if self._is_scanning:
