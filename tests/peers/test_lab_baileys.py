@@ -283,3 +283,33 @@ async def test_it_comes_over_tls_too(tmp_path: Path) -> None:
             await bea.opened()
     finally:
         await lab.stop()
+
+
+async def test_messages_it_cannot_read_are_sent_again(lab: Lab, traces: list[Trace]) -> None:
+    ada = await lab.add_phone("Ada")
+    async with AsyncExitStack() as stack:
+        bea = await paired(stack, lab, lab.phones[0], "Bea")
+        await bea.send_text(ada.lid, "hello")
+        await ada.send_text(lab.phones[0].lid, "hello Bea")
+        await bea.message("hello Bea")
+        await bea.call("forgetSessions")
+        id = await ada.send_text(lab.phones[0].lid, "can you read this?")
+        shown = await bea.message("can you read this?")
+        assert shown["key"]["id"] == id
+        retried = [trace.detail for trace in traces if trace.name == "phone.retry"]
+        assert [detail for detail in retried if '"resent"' in detail and id in detail]
+
+
+async def test_messages_its_reader_cannot_read_are_sent_again_by_it(lab: Lab) -> None:
+    ada = await lab.add_phone("Ada")
+    async with AsyncExitStack() as stack:
+        bea = await paired(stack, lab, lab.phones[0], "Bea")
+        await bea.send_text(ada.lid, "one")
+        await ada.send_text(lab.phones[0].lid, "two")
+        await bea.message("two")
+        lab.service.world.database.write(
+            "DELETE FROM phone_record WHERE account = ? AND kind IN ('session', 'identity')", ada.account.id
+        )
+        id = await bea.send_text(ada.lid, "three")
+        assert [(await ada.next_message()).text for _ in range(2)] == ["one", "three"]
+        assert [lost for lost, _ in ada.unreadable] == [id]

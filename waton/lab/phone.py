@@ -22,6 +22,7 @@ from waton.jid import Jid
 from waton.lab.deliveries import Session
 from waton.lab.phone_companions import Companions
 from waton.lab.phone_messages import PhoneMessage, PhoneMessages
+from waton.lab.phone_retries import Retries
 from waton.lab.phone_signal import PhoneSignal
 from waton.lab.world import Account, Device
 from waton.protocol import message as content
@@ -31,6 +32,7 @@ from waton.protocol.credentials import KeyPair
 from waton.protocol.stanza.message import Enc, IncomingMessage, OutgoingMessage
 from waton.protocol.stanza.pairing import QrText
 from waton.protocol.stanza.receipt import Receipt, ReceiptType, ack
+from waton.protocol.stanza.retry import RetryRequest
 from waton.protocol.trace import Layer, Way
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Phone:
         self._device = device
         self._signal = PhoneSignal(service.world, device)
         self._companions = Companions(service, account, self._signal)
+        self._retries = Retries(service.world, device, self._signal)
         self._session: Session | None = None
         self._log = PhoneMessages(service.world, account.id)
         self._waiting: list[tuple[Callable[[Receipt], bool], asyncio.Future[Receipt]]] = []
@@ -258,7 +261,7 @@ class Phone:
         if node.tag == "message":
             self._take_message(node, parent)
         elif node.tag == "receipt":
-            self._take_receipt(node)
+            self._take_receipt(node, parent)
         elif node.tag == "notification":
             self._post(ack(node))
         elif node.tag == "ack":
@@ -270,15 +273,31 @@ class Phone:
         """Endpoint: the service ends this login."""
         self._session = None
 
-    def _take_receipt(self, node: Node) -> None:
-        self._post(ack(node))
+    def _take_receipt(self, node: Node, parent: int | None) -> None:
         receipt = Receipt.from_node(node)
+        with self._world.step():
+            self._post(ack(node))
+            if receipt.type == ReceiptType.RETRY:
+                self._send_again(receipt, parent)
         self.receipts.append(receipt)
         for wanted, waiting in list(self._waiting):
             if waiting.done():
                 self._waiting.remove((wanted, waiting))
             elif wanted(receipt):
                 waiting.set_result(receipt)
+
+    def _send_again(self, receipt: Receipt, parent: int | None) -> None:
+        try:
+            request = RetryRequest.from_receipt(receipt)
+        except RemoteProtocolError as error:
+            self._world.note("phone.bad_retry", parent, id=receipt.ids[0], error=type(error).__name__)
+            return
+        sent = self._log.sent(request.id)
+        again = None if sent is None else self._retries.answer(request, sent)
+        outcome = "refused" if again is None else "resent"
+        self._world.note("phone.retry", parent, id=request.id, count=request.count, outcome=outcome)
+        if again is not None:
+            self._post(again.to_node())
 
     def _take_message(self, node: Node, parent: int | None) -> None:
         incoming = IncomingMessage.from_node(node)
@@ -289,9 +308,15 @@ class Phone:
             if error.reason is DecryptReason.DUPLICATE:
                 self._post(self._receipt(incoming).to_node())
             else:
+                self._ask_again(incoming, error.reason)
                 self._give_up(node, incoming, error.reason.value, parent)
         except (RemoteProtocolError, UntrustedIdentity) as error:
             self._give_up(node, incoming, type(error).__name__, parent)
+
+    def _ask_again(self, incoming: IncomingMessage, reason: DecryptReason) -> None:
+        request = self._retries.request(incoming, reason)
+        if request is not None:
+            self._post(request.to_node())
 
     def _give_up(self, node: Node, incoming: IncomingMessage, reason: str, parent: int | None) -> None:
         self.unreadable.append((incoming.id, reason))
@@ -311,6 +336,7 @@ class Phone:
             )
             if incoming.category != "peer":
                 self._take_content(incoming, message, from_me=from_me)
+        self._retries.settled(incoming.id)
         self._post(self._receipt(incoming).to_node())
 
     def _take_content(self, incoming: IncomingMessage, message: proto.Message, *, from_me: bool) -> None:
@@ -319,6 +345,8 @@ class Phone:
             unwrapped = content.unwrap_device_sent(message)
             message = unwrapped.message
             chat = Jid.parse(unwrapped.destination) if unwrapped.destination else incoming.recipient or chat
+        if self._log.has(incoming.id, incoming.author):
+            return
         kept = PhoneMessage(incoming.id, chat, incoming.author, from_me, incoming.t, message)
         self._log.keep(kept)
         self._log.announce(kept)

@@ -81,6 +81,27 @@ class PhoneMessages:
         """The next received message that was not handed out yet."""
         return await self._news[from_me].get()
 
+    def has(self, id: str, sender: Jid) -> bool:
+        """True when this message is kept already: the original and its resend may both arrive."""
+        return bool(
+            self._world.database.count(
+                "SELECT count(*) FROM phone_message WHERE account = ? AND id = ? AND sender = ?",
+                self._account,
+                id,
+                str(sender),
+            )
+        )
+
+    def sent(self, id: str) -> PhoneMessage | None:
+        """A message this phone wrote, by id."""
+        row = self._world.database.row(
+            "SELECT id, chat, sender, from_me, t, message FROM phone_message"
+            " WHERE account = ? AND id = ? AND from_me = 1 ORDER BY seq LIMIT 1",
+            self._account,
+            id,
+        )
+        return None if row is None else _message(*cast("tuple[str, str, str, int, int, bytes]", row))
+
     def all(self) -> list[PhoneMessage]:
         """Every message, oldest first."""
         rows = self._world.database.rows(

@@ -105,6 +105,24 @@ class PhoneSignal:
         self.records.save(RecordKind.SESSION, address, sealed.record)
         return Enc(sealed.type, sealed.ciphertext)
 
+    def renew(self, device: Device, bundle: Bundle | None) -> bool:
+        """Put a fresh session in front of the device's old ones.
+
+        Args:
+            device: whose session.
+            bundle: its own keys, if it sent them; a fresh bundle of the server's otherwise.
+        Returns:
+            False when there are no keys, or they are not this device's.
+        """
+        address = signal_address(device.lid)
+        keys = bundle if bundle is not None else self._world.take_bundle(device)
+        if keys is None or keys.identity != device.identity:
+            return False
+        opened = self.open(address, self.records.load(RecordKind.SESSION, address), keys)
+        if opened is not None:
+            self.records.save(RecordKind.SESSION, address, opened)
+        return opened is not None
+
     def open(self, address: str, record: bytes | None, bundle: Bundle) -> bytes | None:
         """A record with a fresh session; None when the bundle does not verify."""
         once = bundle.prekey

@@ -115,6 +115,10 @@ const commands = {
 		return message.key
 	},
 	readMessages: async ({ keys }) => socket.readMessages(keys),
+	// Lose every Signal session, as a client that restored an old backup has.
+	forgetSessions: async () => {
+		for (const key of records.keys()) if (key.startsWith('session/')) records.delete(key)
+	},
 	logout: async () => socket.logout(),
 	digest: async () => {
 		const answer = await socket.query({

@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from waton.protocol.binary_node import Node, decode_node, require_child
 from waton.protocol.signal_repo import EncType, LocalIdentity, PreKeyLookup
 from waton.protocol.stanza import iq, pairing, usync
 from waton.protocol.stanza.message import Enc, IncomingMessage, OutgoingMessage
-from waton.protocol.stanza.receipt import ReceiptType
+from waton.protocol.stanza.receipt import Receipt, ReceiptType
+from waton.protocol.stanza.retry import RetryRequest
 from waton.protocol.trace import Layer, Way
 from waton.utils.padding import unpad
 
@@ -156,7 +158,8 @@ async def test_a_tampered_message_is_refused_and_the_session_lives_on(bench: Ben
     bench.service.deliveries.put(device, Node(node.tag, node.attrs, [bad.to_node()]))
     bob.online()
     assert [entry[0] for entry in bob.unreadable] == [id]
-    # It was acknowledged with an error: it does not come again.
+    # It was acknowledged with an error and asked for again; the original, arriving late, is shown no second time.
+    assert [message.text for message in bob.messages] == ["one", "two"]
     assert bench.service.deliveries.waiting(device, 0) == []
     bench.service.deliveries.put(device, node)
     await ada.send_text(bob.lid, "three")
@@ -177,6 +180,65 @@ async def test_the_answer_of_a_stranger_to_the_identity_is_refused(bench: Bench,
     assert list(bob.unreadable) == [("FORGED", "UntrustedIdentity")]
     await ada.send_text(bob.lid, "still Ada")
     assert [message.text for message in bob.messages] == ["really Ada", "still Ada"]
+
+
+def lose_sessions(bench: Bench, phone: Phone) -> None:
+    """As a phone that was restored from an old backup."""
+    bench.database.write(
+        "DELETE FROM phone_record WHERE account = ? AND kind IN ('session', 'identity')", phone.account.id
+    )
+
+
+async def test_what_cannot_be_read_is_asked_for_again_and_comes(bench: Bench, ada: Phone, bob: Phone) -> None:
+    await ada.send_text(bob.lid, "one")
+    await bob.send_text(ada.lid, "two")
+    lose_sessions(bench, bob)
+    id = await ada.send_text(bob.lid, "three")
+    assert list(bob.unreadable) == [(id, "no_session")]
+    assert [message.text for message in bob.messages] == ["one", "two", "three"]
+    noted = [trace.detail for trace in bench.traces if trace.name == "phone.retry"]
+    assert noted == [f'{{"id": "{id}", "count": 1, "outcome": "resent"}}']
+    await bob.send_text(ada.lid, "four")
+    await ada.send_text(bob.lid, "five")
+    assert [message.text for message in ada.messages] == ["one", "two", "three", "four", "five"]
+    assert len(bob.unreadable) == 1
+
+
+def retry_of(bob: Phone, id: str, **changes: object) -> RetryRequest:
+    """A request of Bob's phone for a message of Ada's, with its own good keys."""
+    bundle = bob._world.take_bundle(bob._world.devices(bob.account)[0])
+    request = RetryRequest(id, Jid(bob.lid.user, "lid"), 1, 1, 1, bundle)
+    return replace(request, **changes)  # pyright: ignore[reportArgumentType]
+
+
+async def test_keys_of_another_identity_are_not_encrypted_for(bench: Bench, ada: Phone, bob: Phone) -> None:
+    id = await ada.send_text(bob.lid, "for Bob only")
+    (carol,) = await bench.phones("Carol")
+    good = retry_of(bob, id)
+    assert good.bundle is not None
+    forged = replace(good, bundle=replace(good.bundle, identity=carol.identity.public))
+    for request in (forged, replace(good, id="NEVER"), replace(good, count=6)):
+        bob._post(replace(request, peer=ada.lid).to_node())
+    outcomes = [trace.detail.partition('"outcome": ')[2] for trace in bench.traces if trace.name == "phone.retry"]
+    assert outcomes == ['"refused"}'] * 3
+    bob._post(replace(good, peer=ada.lid).to_node())
+    assert [trace.detail for trace in bench.traces if trace.name == "phone.retry"][-1].endswith('"resent"}')
+
+
+async def test_nobody_is_asked_for_ever(bench: Bench, ada: Phone, bob: Phone) -> None:
+    ada.offline()
+    bob_device = bench.service.world.devices(bob.account)[0]
+    for _ in range(7):
+        lost = IncomingMessage("LOST", ada.lid, 1, "text", (Enc("msg", b"\x33" + bytes(60)),))
+        bench.service.deliveries.put(bob_device, lost.to_node())
+    ada_device = bench.service.world.devices(ada.account)[0]
+    asked = [decode_node(one.stanza) for one in bench.service.deliveries.waiting(ada_device, 0)]
+    assert [RetryRequest.from_receipt(Receipt.from_node(node)).count for node in asked] == [1, 2, 3, 4, 5]
+
+
+async def test_a_malformed_retry_is_noted(bench: Bench, ada: Phone, bob: Phone) -> None:
+    bob._post(Receipt(ids=("X",), peer=ada.lid, type=ReceiptType.RETRY).to_node())
+    assert [trace.name for trace in bench.traces if trace.name == "phone.bad_retry"] == ["phone.bad_retry"]
 
 
 async def test_prekeys_are_stocked_again_and_spent_ones_forgotten(bench: Bench, ada: Phone) -> None:

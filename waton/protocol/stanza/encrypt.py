@@ -113,17 +113,32 @@ class Bundle:
 
     def to_node(self, jid: Jid, t: int) -> Node:
         """The <user> of the answer. t: Unix seconds."""
-        children = [
-            Node("registration", None, self.registration_id.to_bytes(4, "big")),
-            Node("type", None, KEY_TYPE),
-            Node("identity", None, self.identity),
-        ]
+        registration = Node("registration", None, self.registration_id.to_bytes(4, "big"))
+        return Node("user", {"jid": jid, "t": str(t)}, [registration, *self.key_nodes()])
+
+    def key_nodes(self) -> list[Node]:
+        """Its keys: what a bundle and a retry's <keys> have in common."""
+        children = [Node("type", None, KEY_TYPE), Node("identity", None, self.identity)]
         if self.prekey is not None:
             children.append(_key("key", *self.prekey))
         children.append(_key("skey", self.signed.id, self.signed.value, self.signed.signature))
         if self.device_identity:
             children.append(Node("device-identity", None, self.device_identity))
-        return Node("user", {"jid": jid, "t": str(t)}, children)
+        return children
+
+    @staticmethod
+    def from_keys(keys: Node, registration_id: int) -> Bundle:
+        """Read a retry's <keys>. Raises StanzaError, or RemoteProtocolError for another kind of key."""
+        check_key_type(content_bytes(require_child(keys, "type")))
+        once = keys.child("key")
+        vouched = keys.child("device-identity")
+        return Bundle(
+            registration_id=registration_id,
+            identity=content_bytes(require_child(keys, "identity"), 32),
+            signed=SignedPrekey.from_node(require_child(keys, "skey")),
+            prekey=None if once is None else _read_key(once),
+            device_identity=b"" if vouched is None else content_bytes(vouched),
+        )
 
 
 def bundle_error(jid: Jid, code: int, text: str) -> Node:
