@@ -35,11 +35,14 @@ class DeviceLists:
         """The answer for each user (bare address). A user the server does not know is missing from the result."""
         wanted = list(dict.fromkeys(user.bare for user in users))
         now = self._clock.now()
-        missing = [user for user in wanted if user not in self._known or self._known[user].until < now]
+        # Taken out before asking: somebody who is forgotten meanwhile must not be missing from this answer.
+        found = {user: known.result for user in wanted if (known := self._known.get(user)) and known.until >= now}
+        missing = [user for user in wanted if user not in found]
         if missing:
             for result in await self._ask(missing):
+                found[result.jid.bare] = result
                 self._known[result.jid.bare] = _Remembered(result, now + REMEMBER_SECONDS)
-        return {user: self._known[user].result for user in wanted if user in self._known}
+        return {user: found[user] for user in wanted if user in found}
 
     def forget(self, user: Jid) -> None:
         """The server told us that this user's devices changed."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import ClassVar, TypeAlias
 
+from google.protobuf.message import DecodeError as ProtobufError
+
 from waton.errors import StorageError
 from waton.jid import Jid
 from waton.protocol import proto
@@ -182,7 +184,7 @@ def from_payload(type: str, payload: bytes) -> DurableEvent:
         key, timestamp = _key_from_json(values["key"]), int(values["timestamp"])
         match type:
             case MessagesUpsert.type:
-                message = proto.Message.FromString(b64decode(values["message"]))
+                message = proto.Message.FromString(b64decode(values["message"], validate=True))
                 upsert = UpsertType(values["upsert"])
                 return MessagesUpsert(key, message, timestamp, upsert, values["push_name"], redelivered=True)
             case MessagesUpdate.type:
@@ -192,7 +194,7 @@ def from_payload(type: str, payload: bytes) -> DurableEvent:
                 return MessageUndecryptable(key, values["reason"], timestamp, redelivered=True)
             case _:
                 raise StorageError(f"event {type}", "is of an unknown type")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, ProtobufError) as error:
         raise StorageError(f"event {type}") from error
 
 

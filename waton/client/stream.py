@@ -14,7 +14,7 @@ from contextlib import suppress
 from waton.errors import Disconnected, DisconnectReason, QueryTimeout, RemoteProtocolError, WatonError
 from waton.ports import Clock, Transport
 from waton.protocol.binary_node import Node, get_text, require_text
-from waton.protocol.connection import Connection, HandshakeFinished, NodeReceived
+from waton.protocol.connection import Connection, ConnectionState, HandshakeFinished, NodeReceived
 from waton.protocol.stanza import iq
 
 NodeHandler = Callable[[NodeReceived], Awaitable[None]]
@@ -101,6 +101,9 @@ class Stream:
         if self._closed is not None:
             raise self._gone()
         async with self._write_lock:
+            # A fault on the way in, or close() while we waited, has closed the connection: a lost wire to the sender.
+            if self._connection.state is ConnectionState.CLOSED:
+                raise self._gone()
             self._connection.send(node, self._clock.now(), parent)
             await self._flush_locked()
 

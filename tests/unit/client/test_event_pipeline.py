@@ -1,0 +1,383 @@
+"""The one order: commit, acknowledge, emit; and what a crash between any two of them leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from tests.support.memory_store import MemoryStore, MemoryUnit
+from tests.unit.client.worlds import StandingClock, settle
+from tests.unit.protocol.wires import NOW
+from waton.client.event_pipeline import EventPipeline
+from waton.client.events import (
+    ConnectionStatus,
+    ConnectionUpdate,
+    CredentialsUpdate,
+    Event,
+    MessageKey,
+    MessageStatus,
+    MessagesUpdate,
+    MessagesUpsert,
+    to_payload,
+)
+from waton.errors import Disconnected, DisconnectReason
+from waton.jid import SERVER, Jid
+from waton.ports import RecordKind
+from waton.protocol import proto
+from waton.protocol.binary_node import Node
+from waton.protocol.trace import Layer, Trace, Tracer, Way
+
+ADA = Jid.parse("4915000000001@s.whatsapp.net")
+
+
+def upsert(id: str) -> MessagesUpsert:
+    return MessagesUpsert(MessageKey(ADA, id, False, ADA), proto.Message(conversation=f"text {id}"), 5)
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class Store(MemoryStore):
+    """Writes down its commits and what was handled."""
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__()
+        self.log = log
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncGenerator[MemoryUnit]:
+        async with super().unit() as unit:
+            yield unit
+        self.log.append("commit")
+
+    async def mark_handled(self, ids: Iterable[int]) -> None:
+        handled = list(ids)
+        await super().mark_handled(handled)
+        self.log.append(f"handled {handled}")
+
+
+class World:
+    """A pipeline over a store, with a log of everything in order."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.log: list[str] = []
+        self.store = store or Store(self.log)
+        self.traces: list[Trace] = []
+        self.pipeline = EventPipeline(self.store, Tracer(self.traces.extend, first=100), StandingClock())
+        self.got: list[Event] = []
+
+    def take(self, event: Event) -> None:
+        self.got.append(event)
+        self.log.append(f"emit {event.key.id if isinstance(event, MessagesUpsert) else event.type}")
+
+    async def send(self, node: Node, parent: int | None) -> None:
+        self.log.append(f"{node.tag} {node.attrs['id']} for {parent}")
+
+    async def step(self, *ids: str) -> None:
+        async with self.pipeline.step(self.send, parent=7) as step:
+            for id in ids:
+                step.save(RecordKind.SETTING, id, b"written")
+                step.emit(upsert(id))
+                step.acknowledge(Node("ack", {"id": id}))
+                step.transition("message", "new", "received", id=id)
+            self.log.append("leave")
+
+
+@asynccontextmanager
+async def running(world: World) -> AsyncGenerator[World]:
+    world.pipeline.subscribe(world.take)
+    await world.pipeline.start()
+    try:
+        yield world
+    finally:
+        await world.pipeline.close()
+
+
+# --- the order --------------------------------------------------------------------------------------------------------
+
+
+async def test_commit_then_acknowledge_then_emit_then_handled() -> None:
+    async with running(World()) as world:
+        await world.step("a")
+    assert world.log == ["leave", "commit", "ack a for 7", "emit a", "handled [1]"]
+    assert world.store.records == {(RecordKind.SETTING, "a"): b"written"}
+    assert await world.store.pending_events() == []
+
+
+async def test_all_of_a_step_is_acknowledged_before_any_of_it_is_emitted() -> None:
+    async with running(World()) as world:
+        await world.step("a", "b")
+    assert world.log == [
+        "leave",
+        "commit",
+        "ack a for 7",
+        "ack b for 7",
+        "emit a",
+        "handled [1]",
+        "emit b",
+        "handled [2]",
+    ]
+
+
+async def test_events_come_in_the_order_of_commits() -> None:
+    async with running(World()) as world:
+        for id in "abc":
+            await world.step(id)
+    assert [event.key.id for event in world.got if isinstance(event, MessagesUpsert)] == ["a", "b", "c"]
+    assert not any(event.redelivered for event in world.got if isinstance(event, MessagesUpsert))
+
+
+async def test_a_step_that_raises_leaves_no_trace_of_itself() -> None:
+    async with running(World()) as world:
+        with pytest.raises(RuntimeError):
+            async with world.pipeline.step(world.send) as step:
+                step.save(RecordKind.SETTING, "a", b"written")
+                step.emit(upsert("a"))
+                step.acknowledge(Node("ack", {"id": "a"}))
+                step.transition("message", "new", "received")
+                raise RuntimeError
+        await settle()
+        assert (world.log, world.got, world.traces) == ([], [], [])
+        assert world.store.records == {}
+        assert world.store.transitions == []
+        assert await world.store.pending_events() == []
+        await world.step("b")
+    assert [line for line in world.log if line.startswith("emit")] == ["emit b"]
+
+
+async def test_a_commit_that_fails_acknowledges_and_emits_nothing() -> None:
+    class FullDisk(Store):
+        @asynccontextmanager
+        async def unit(self) -> AsyncGenerator[MemoryUnit]:
+            yield MemoryUnit(self, 1)
+            raise OSError(28, "no space left")
+
+    log: list[str] = []
+    world = World(FullDisk(log))
+    async with running(world):
+        with pytest.raises(OSError):
+            await world.step("a")
+        await settle()
+    assert world.log == ["leave"]
+
+
+async def test_a_step_reads_what_it_wrote() -> None:
+    world = World()
+    async with world.pipeline.step() as step:
+        step.save(RecordKind.SETTING, "a", b"1")
+        assert await step.load(RecordKind.SETTING, "a") == b"1"
+        assert await world.store.load(RecordKind.SETTING, "a") is None
+
+
+async def test_a_wire_lost_between_commit_and_acknowledgement_is_no_error() -> None:
+    world = World()
+    sent: list[Node] = []
+
+    async def lost(node: Node, parent: int | None) -> None:
+        sent.append(node)
+        raise Disconnected(DisconnectReason.CLOSED)
+
+    async with running(world), world.pipeline.step(lost) as step:
+        for id in "ab":
+            step.emit(upsert(id))
+            step.acknowledge(Node("ack", {"id": id}))
+    assert len(sent) == 1  # the rest has no wire to go over either
+    assert [line for line in world.log if line.startswith("emit")] == ["emit a", "emit b"]
+
+
+# --- crashes ----------------------------------------------------------------------------------------------------------
+
+
+async def restarted(world: World) -> list[Event]:
+    """What the next process emits over the same store."""
+    async with running(World(world.store)) as again:
+        pass
+    return again.got
+
+
+async def test_a_crash_between_commit_and_acknowledgement_loses_nothing() -> None:
+    world = World()
+
+    async def crash(node: Node, parent: int | None) -> None:
+        raise Crash
+
+    world.pipeline.subscribe(world.take)
+    with pytest.raises(Crash):
+        async with world.pipeline.step(crash) as step:
+            step.emit(upsert("a"))
+            step.acknowledge(Node("ack", {"id": "a"}))
+    assert world.got == []
+    assert await restarted(world) == [replace(upsert("a"), redelivered=True)]
+    assert await restarted(world) == []
+
+
+async def test_a_crash_between_commit_and_emit_loses_nothing() -> None:
+    world = World()  # never started: nobody hands anything out
+    await world.step("a", "b")
+    assert await restarted(world) == [replace(upsert(id), redelivered=True) for id in "ab"]
+    assert await restarted(world) == []
+
+
+async def test_a_crash_before_the_commit_has_nothing_to_repeat() -> None:
+    world = World()
+    with pytest.raises(Crash):
+        async with world.pipeline.step(world.send) as step:
+            step.emit(upsert("a"))
+            raise Crash
+    assert world.log == []
+    assert await restarted(world) == []
+
+
+async def test_a_crash_inside_a_subscriber_tells_the_event_again() -> None:
+    world = World()
+    stuck = asyncio.Event()
+
+    async def never_returns(event: Event) -> None:
+        stuck.set()
+        await asyncio.Event().wait()
+
+    world.pipeline.subscribe(never_returns)
+    await world.pipeline.start()
+    await world.step("a")
+    await stuck.wait()
+    assert world.pipeline._worker is not None
+    world.pipeline._worker.cancel()
+    await asyncio.gather(world.pipeline._worker, return_exceptions=True)
+    assert await restarted(world) == [replace(upsert("a"), redelivered=True)]
+
+
+async def test_what_is_left_over_comes_before_what_is_new() -> None:
+    world = World()
+    await world.step("old")
+    async with running(World(world.store)) as again:
+        await again.step("new")
+    assert again.got == [replace(upsert("old"), redelivered=True), upsert("new")]
+
+
+# --- subscribers ------------------------------------------------------------------------------------------------------
+
+
+async def test_one_that_raises_does_not_stop_the_others_nor_the_next_event() -> None:
+    world = World()
+
+    def broken(event: Event) -> None:
+        raise RuntimeError("4915000000001 said attack at dawn")
+
+    async def broken_later(event: Event) -> None:
+        await asyncio.sleep(0)
+        raise KeyError
+
+    world.pipeline.subscribe(broken)
+    world.pipeline.subscribe(broken_later)
+    async with running(world):
+        await world.step("a")
+        await world.step("b")
+    assert [line for line in world.log if line.startswith(("emit", "handled"))] == [
+        "emit a",
+        "handled [1]",
+        "emit b",
+        "handled [2]",
+    ]
+    assert world.pipeline.failures == 4
+    told = [trace for trace in world.traces if trace.name == "handler.failed"]
+    assert [json.loads(trace.detail) for trace in told] == [{"error": "RuntimeError"}, {"error": "KeyError"}] * 2
+    by_seq = {trace.seq: trace for trace in world.traces}
+    assert {by_seq[trace.parent or 0].name for trace in told} == {"messages.upsert"}
+
+
+async def test_an_event_is_handled_when_all_subscribers_have_returned() -> None:
+    world = World()
+    gate = asyncio.Event()
+
+    async def slow(event: Event) -> None:
+        await gate.wait()
+        world.log.append("slow is done")
+
+    async with running(world):
+        world.pipeline.subscribe(slow)
+        await world.step("a")
+        await settle()
+        assert [stored.id for stored in await world.store.pending_events()] == [1]
+        gate.set()
+    assert world.log[-2:] == ["slow is done", "handled [1]"]
+
+
+async def test_one_event_at_a_time() -> None:
+    world, inside, most = World(), 0, 0
+
+    async def counting(event: Event) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0)
+        inside -= 1
+
+    world.pipeline.subscribe(counting)
+    async with running(world):
+        await world.step("a", "b", "c")
+    assert most == 1
+    assert len(world.got) == 3
+
+
+async def test_who_has_unsubscribed_is_not_called() -> None:
+    world = World()
+    got: list[Event] = []
+    stop = world.pipeline.subscribe(got.append)
+    async with running(world):
+        await world.step("a")
+        await settle()
+        stop()
+        stop()
+        await world.step("b")
+    assert got == [upsert("a")]
+    assert len(world.got) == 2
+
+
+async def test_closing_hands_out_what_is_queued() -> None:
+    async with running(World()) as world:
+        await world.step("a", "b")
+        assert world.got == []
+    assert len(world.got) == 2
+
+
+# --- traces -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_step_is_traced_with_its_number_and_its_cause() -> None:
+    world = World()
+    await world.step("a")
+    state, event = world.traces
+    assert (state.layer, state.way, state.name, state.parent) == (Layer.STATE, Way.LOCAL, "message", 7)
+    assert json.loads(state.detail) == {"before": "new", "after": "received", "id": "a"}
+    assert (event.layer, event.name, event.id, event.parent) == (Layer.EVENT, "messages.upsert", "a", 7)
+    assert event.data == to_payload(upsert("a"))
+    assert {(trace.transition, trace.at) for trace in world.traces} == {(1, NOW)}
+
+
+async def test_a_qr_is_told_and_not_kept() -> None:
+    async with running(World()) as world:
+        world.pipeline.publish(ConnectionUpdate(ConnectionStatus.QR, qr="https://wa.me/#secret", me=ADA))
+        world.pipeline.publish(CredentialsUpdate(("me",)))
+    assert [event.type for event in world.got] == ["connection.update", "creds.update"]
+    assert world.log == ["emit connection.update", "emit creds.update"]  # nothing in the outbox
+    for trace in world.traces:
+        assert b"secret" not in trace.data
+        assert "secret" not in trace.detail
+        assert "4915" not in trace.detail
+    assert json.loads(world.traces[0].detail) == {"status": "qr"}
+
+
+async def test_every_durable_event_is_stored_as_what_it_is() -> None:
+    world = World()
+    update = MessagesUpdate(MessageKey(ADA, "a", True, ADA), MessageStatus.SERVER_ACK, SERVER, 5)
+    async with world.pipeline.step() as step:
+        step.emit(update)
+        step.emit(upsert("b"))
+    assert [stored.type for stored in await world.store.pending_events()] == ["messages.update", "messages.upsert"]
+    assert await restarted(world) == [replace(update, redelivered=True), replace(upsert("b"), redelivered=True)]
