@@ -9,11 +9,12 @@ from waton.jid import Jid
 from waton.ports import RecordKind
 
 PN, LID = Jid.parse("4915000000001@s.whatsapp.net"), Jid.parse("77000000000001@lid")
+SPEAKER = PN.with_device(3)
 GROUP = Jid.parse("12036302@g.us")
 OLD, NEW = "4915000000001.3", "77000000000001_1.3"
 
 
-async def learn(store: MemoryStore, pn: Jid = PN.with_device(3), lid: Jid = LID) -> None:
+async def learn(store: MemoryStore, pn: Jid = SPEAKER, lid: Jid = LID) -> None:
     async with store.unit() as unit:
         await addresses.learn(Step(unit, None), pn, lid, source="message")
 

@@ -79,13 +79,15 @@ class World:
     async def send(self, node: Node, parent: int | None) -> None:
         self.log.append(f"{node.tag} {node.attrs['id']} for {parent}")
 
-    async def step(self, *ids: str) -> None:
+    async def step(self, *ids: str, error: BaseException | None = None) -> None:
         async with self.pipeline.step(self.send, parent=7) as step:
             for id in ids:
                 step.save(RecordKind.SETTING, id, b"written")
                 step.emit(upsert(id))
                 step.acknowledge(Node("ack", {"id": id}))
                 step.transition("message", "new", "received", id=id)
+            if error is not None:
+                raise error
             self.log.append("leave")
 
 
@@ -136,12 +138,7 @@ async def test_events_come_in_the_order_of_commits() -> None:
 async def test_a_step_that_raises_leaves_no_trace_of_itself() -> None:
     async with running(World()) as world:
         with pytest.raises(RuntimeError):
-            async with world.pipeline.step(world.send) as step:
-                step.save(RecordKind.SETTING, "a", b"written")
-                step.emit(upsert("a"))
-                step.acknowledge(Node("ack", {"id": "a"}))
-                step.transition("message", "new", "received")
-                raise RuntimeError
+            await world.step("a", error=RuntimeError())
         await settle()
         assert (world.log, world.got, world.traces) == ([], [], [])
         assert world.store.records == {}
@@ -202,16 +199,14 @@ async def restarted(world: World) -> list[Event]:
 
 
 async def test_a_crash_between_commit_and_acknowledgement_loses_nothing() -> None:
-    world = World()
+    class CrashingWire(World):
+        async def send(self, node: Node, parent: int | None) -> None:
+            raise Crash
 
-    async def crash(node: Node, parent: int | None) -> None:
-        raise Crash
-
+    world = CrashingWire()
     world.pipeline.subscribe(world.take)
     with pytest.raises(Crash):
-        async with world.pipeline.step(crash) as step:
-            step.emit(upsert("a"))
-            step.acknowledge(Node("ack", {"id": "a"}))
+        await world.step("a")
     assert world.got == []
     assert await restarted(world) == [replace(upsert("a"), redelivered=True)]
     assert await restarted(world) == []
@@ -227,9 +222,7 @@ async def test_a_crash_between_commit_and_emit_loses_nothing() -> None:
 async def test_a_crash_before_the_commit_has_nothing_to_repeat() -> None:
     world = World()
     with pytest.raises(Crash):
-        async with world.pipeline.step(world.send) as step:
-            step.emit(upsert("a"))
-            raise Crash
+        await world.step("a", error=Crash())
     assert world.log == []
     assert await restarted(world) == []
 

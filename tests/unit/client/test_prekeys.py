@@ -47,18 +47,22 @@ async def test_ids_are_never_used_twice() -> None:
     assert credentials.next_prekey_id == 10
 
 
+async def make_and_fail(store: MemoryStore) -> None:
+    async with store.unit() as unit:
+        prekeys.make(Step(unit, None), FRESH, 5, Dice("throws"))
+        raise RuntimeError
+
+
 async def test_a_step_that_fails_has_made_none() -> None:
     store = MemoryStore()
     with pytest.raises(RuntimeError):
-        async with store.unit() as unit:
-            prekeys.make(Step(unit, None), FRESH, 5, Dice("throws"))
-            raise RuntimeError
+        await make_and_fail(store)
     assert store.records == {}
 
 
 async def test_ids_end_at_24_bits() -> None:
     store = MemoryStore()
-    with pytest.raises(OverflowError):
-        async with store.unit() as unit:
-            prekeys.make(Step(unit, None), FRESH.evolve(next_prekey_id=prekeys.MAX_ID), 2, Dice("throws"))
-    assert store.records == {}
+    last = FRESH.evolve(next_prekey_id=prekeys.MAX_ID)
+    async with store.unit() as unit:
+        with pytest.raises(OverflowError):
+            prekeys.make(Step(unit, None), last, 2, Dice("throws"))
