@@ -1,4 +1,4 @@
-"""A client is killed in the middle of receiving, again and again: every text is told, and none twice without its mark."""
+"""A client killed while receiving, again and again: every text is told, and none twice without its mark."""
 
 from __future__ import annotations
 
