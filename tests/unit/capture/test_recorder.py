@@ -110,16 +110,30 @@ def test_a_program_that_forgets_to_close_loses_nothing(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_commits_are_grouped(recorder: Recorder) -> None:
-    """A thousand traces in one go are few commits, not a thousand."""
-    batches: list[int] = []
-    recorder.subscribe(lambda traces: batches.append(len(traces)))
-    for seq in range(1, 1001):
-        recorder([trace(seq)])
+def test_commits_are_grouped(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the time is not up, 256 traces make a commit, or who waits for them."""
+    monkeypatch.setattr(recorder_module, "GROUP_SECONDS", 3600.0)
+    batches: list[list[int]] = []
+    is_there = threading.Event()
+
+    def look(traces: Sequence[Trace]) -> None:
+        batches.append([made.seq for made in traces])
+        is_there.set()
+
+    recorder.subscribe(look)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # the writer has every chance to be too early
+    try:
+        for seq in range(1, 257):
+            recorder([trace(seq)])
+    finally:
+        sys.setswitchinterval(interval)
+    assert is_there.wait(60)
+    recorder([trace(257)])
+    recorder([trace(258)])
     recorder.flush()
     recorder.close()
-    assert sum(batches) == 1000
-    assert len(batches) < 100
+    assert batches == [list(range(1, 257)), [257, 258]]
 
 
 # --- a slow disk

@@ -1,7 +1,9 @@
 """The account store: units of work land whole or not at all, and nobody sees half of one."""
 
 import asyncio
+import fcntl
 import logging
+import os
 import sqlite3
 import stat
 import threading
@@ -16,6 +18,7 @@ from tests.unit.infra.accounts import ToldClock
 from waton.errors import LocalProtocolError, StorageError
 from waton.infra import storage_sqlite
 from waton.infra.migrations import APPLICATION_ID, STEPS
+from waton.infra.storage_lock import AccountLock
 from waton.infra.storage_sqlite import SqliteStore
 from waton.ports import RecordKind, Store, StoredEvent
 
@@ -176,8 +179,9 @@ async def test_a_cancelled_commit_is_not_half_done(store: SqliteStore) -> None:
     await is_reached.wait()
     await asyncio.sleep(0)
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=0)
-    assert not done
+    for _ in range(20):  # the cancellation has every chance to arrive
+        await asyncio.sleep(0)
+    assert not task.done()
     gate.set()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -296,6 +300,31 @@ async def test_a_lock_file_that_was_left_behind_locks_nobody_out(path: Path) -> 
     (path.parent / "account.lock").write_text("1")
     store = await SqliteStore.open(path, clock=ToldClock())
     await store.close()
+
+
+async def test_a_lock_on_a_file_that_its_holder_removed_meanwhile_does_not_count(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between our opening the lock file and our locking it, the holder let go and removed it: we begin anew."""
+    path.parent.mkdir()
+    lock = path.with_suffix(".lock")
+    inodes: list[int] = []
+    flock = fcntl.flock
+
+    def remove_then_lock(descriptor: int, operation: int) -> None:
+        if not inodes:
+            lock.unlink()
+        inodes.append(os.fstat(descriptor).st_ino)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_then_lock)
+    held = AccountLock.take(path)
+    assert len(inodes) == 2
+    assert lock.stat().st_ino == inodes[1]
+    with pytest.raises(StorageError, match="holds this account already"):
+        AccountLock.take(path)
+    held.release()
+    assert not lock.exists()
 
 
 async def test_after_close_only_the_account_is_left(store: SqliteStore) -> None:
