@@ -199,7 +199,7 @@ impl From<Unwritable> for Error {
 }
 
 impl<'py> PyBuild<'py> {
-    #[inline]
+    #[inline(always)]
     fn value(&self, value: &Text<'_>) -> PyResult<Bound<'py, PyAny>> {
         match value {
             Text::Jid(jid) => Ok(Bound::new(self.py, Jid::from_wire(self.py, jid))?.into_any()),
@@ -208,7 +208,7 @@ impl<'py> PyBuild<'py> {
     }
 
     /// What stands where only text can: a tag, a name, a content.
-    #[inline]
+    #[inline(always)]
     fn text(&self, value: &Text<'_>) -> PyResult<Bound<'py, PyString>> {
         let py = self.py;
         match value {
@@ -224,18 +224,18 @@ impl<'py> Build for PyBuild<'py> {
     type Node = Bound<'py, Node>;
     type Error = Error;
 
-    #[inline]
+    #[inline(always)]
     fn attrs(&mut self) -> Result<Self::Attrs, Error> {
         Ok(PyDict::new(self.py))
     }
 
-    #[inline]
+    #[inline(always)]
     fn attr(&mut self, attrs: &mut Self::Attrs, name: Text<'_>, value: Text<'_>) -> Result<(), Error> {
         attrs.set_item(self.text(&name)?, self.value(&value)?)?;
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn node(
         &mut self, tag: Text<'_>, attrs: Self::Attrs, content: Content<'_, Self::Node>,
     ) -> Result<Self::Node, Error> {

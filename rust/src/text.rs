@@ -27,7 +27,7 @@ fn strings(py: Python<'_>) -> &Strings {
 }
 
 /// The Python string of a piece of wire text.
-#[inline]
+#[inline(always)]
 pub fn atom(py: Python<'_>, atom: &Atom<'_>) -> Py<PyString> {
     if let Atom::Token(number) = atom
         && let Some(token) = strings(py).tokens.get(usize::from(*number))

@@ -13,9 +13,6 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 /// The longest packed text: 127 bytes, two digits each.
 const UNPACKED_MAX: usize = 254;
 
-/// Memory set aside for children before any of them was seen.
-const FIRST_CHILDREN: usize = 1024;
-
 /// Where reading stopped, in bytes from the start of the (inflated) input, flag byte counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault(pub usize);
@@ -114,7 +111,7 @@ pub enum Content<'a, N> {
     None,
     Bytes(&'a [u8]),
     Text(Text<'a>),
-    Nodes(Vec<N>),
+    Nodes(std::vec::Drain<'a, N>),
 }
 
 /// Makes nodes of the owner's kind. A JID in the place of a tag or of an attribute's name is the text of that JID.
@@ -132,7 +129,7 @@ pub trait Build {
 /// Read one node from a body that begins with the flag byte, which is not looked at; all of it must be used.
 pub fn read_node<B: Build>(body: &[u8], build: &mut B) -> Result<B::Node, B::Error> {
     let mut reader = Reader { body, at: 1 };
-    let node = reader.node(build, 0)?;
+    let node = reader.node(build, &mut Vec::new(), 0)?;
     if reader.at != body.len() {
         return Err(Fault(reader.at).into());
     }
@@ -145,14 +142,14 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    #[inline]
+    #[inline(always)]
     fn byte(&mut self) -> Result<u8, Fault> {
         let byte = *self.body.get(self.at).ok_or(self.end())?;
         self.at += 1;
         Ok(byte)
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
         let end = self.at.checked_add(count).ok_or(self.end())?;
         let taken = self.body.get(self.at..end).ok_or(self.end())?;
@@ -187,7 +184,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn node<B: Build>(&mut self, build: &mut B, depth: usize) -> Result<B::Node, B::Error> {
+    /// `waiting` is a stack of nodes that are made and whose parents are not yet: one vector for the whole body.
+    fn node<B: Build>(&mut self, build: &mut B, waiting: &mut Vec<B::Node>, depth: usize) -> Result<B::Node, B::Error> {
         let start = self.at;
         if depth >= MAX_DEPTH {
             return Err(Fault(start).into());
@@ -208,31 +206,35 @@ impl<'a> Reader<'a> {
             let value = self.text()?;
             build.attr(&mut attrs, name, value)?;
         }
-        let content = if size % 2 == 0 { self.content(build, depth)? } else { Content::None };
-        build.node(tag, attrs, content)
-    }
-
-    fn content<B: Build>(&mut self, build: &mut B, depth: usize) -> Result<Content<'a, B::Node>, B::Error> {
-        let tag = self.byte()?;
-        match tag {
-            LIST_EMPTY | LIST_8 | LIST_16 => self.children(tag, build, depth),
-            BINARY_8 | BINARY_20 | BINARY_32 => Ok(Content::Bytes(self.binary(tag)?)),
-            _ => Ok(Content::Text(self.text_of(tag)?)),
+        if size % 2 == 1 {
+            return build.node(tag, attrs, Content::None);
+        }
+        let content = self.byte()?;
+        match content {
+            LIST_EMPTY | LIST_8 | LIST_16 => {
+                let first = waiting.len();
+                self.children(content, build, waiting, depth)?;
+                build.node(tag, attrs, Content::Nodes(waiting.drain(first..)))
+            }
+            BINARY_8 | BINARY_20 | BINARY_32 => build.node(tag, attrs, Content::Bytes(self.binary(content)?)),
+            _ => build.node(tag, attrs, Content::Text(self.text_of(content)?)),
         }
     }
 
-    fn children<B: Build>(&mut self, tag: u8, build: &mut B, depth: usize) -> Result<Content<'a, B::Node>, B::Error> {
+    fn children<B: Build>(
+        &mut self, list: u8, build: &mut B, waiting: &mut Vec<B::Node>, depth: usize,
+    ) -> Result<(), B::Error> {
         let at = self.at - 1;
-        let count = self.list_size(tag)?;
-        // The smallest node takes three bytes; a longer list than fits is a lie, found before memory is set aside.
+        let count = self.list_size(list)?;
+        // The smallest node takes three bytes; a longer list than fits is a lie, found before anything is made.
         if count > (self.body.len() - self.at) / 3 {
             return Err(Fault(at).into());
         }
-        let mut nodes = Vec::with_capacity(count.min(FIRST_CHILDREN));
         for _ in 0..count {
-            nodes.push(self.node(build, depth + 1)?);
+            let child = self.node(build, waiting, depth + 1)?;
+            waiting.push(child);
         }
-        Ok(Content::Nodes(nodes))
+        Ok(())
     }
 
     fn binary(&mut self, tag: u8) -> Result<&'a [u8], Fault> {
@@ -244,13 +246,13 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
-    #[inline]
+    #[inline(always)]
     fn text(&mut self) -> Result<Text<'a>, Fault> {
         let tag = self.byte()?;
         self.text_of(tag)
     }
 
-    #[inline]
+    #[inline(always)]
     fn text_of(&mut self, tag: u8) -> Result<Text<'a>, Fault> {
         match tag {
             LIST_EMPTY => Ok(Text::Empty),
@@ -259,13 +261,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn atom(&mut self) -> Result<Atom<'a>, Fault> {
         let tag = self.byte()?;
         self.atom_of(tag)
     }
 
-    #[inline]
+    #[inline(always)]
     fn atom_of(&mut self, tag: u8) -> Result<Atom<'a>, Fault> {
         match tag {
             1..DICTIONARY_0 => Ok(Atom::Token(u16::from(tag))),

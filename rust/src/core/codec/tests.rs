@@ -42,7 +42,7 @@ impl Build for TreeBuild {
             Content::None => Body::None,
             Content::Bytes(bytes) => Body::Bytes(bytes.to_vec()),
             Content::Text(value) => Body::Text(text(&value)),
-            Content::Nodes(nodes) => Body::Nodes(nodes),
+            Content::Nodes(nodes) => Body::Nodes(nodes.collect()),
         };
         Ok(Tree { tag: text(&tag), attrs, content })
     }
