@@ -362,8 +362,11 @@ def test_nothing_can_be_asked_after_the_end(ends: Ends) -> None:
     for act in (lambda: ends.client.receive(b"", NOW), lambda: ends.client.send(PING, NOW)):
         with pytest.raises(LocalProtocolError):
             act()
-    with pytest.raises(LocalProtocolError):
-        ends.client.start(NOW)
+    ends.server.close(NOW)
+    for connection in (ends.client, ends.server):
+        with pytest.raises(LocalProtocolError):
+            connection.start(NOW)
+        assert connection.state is ConnectionState.CLOSED
 
 
 def test_the_server_refuses_what_is_no_client() -> None:

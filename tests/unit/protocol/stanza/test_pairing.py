@@ -59,6 +59,7 @@ def test_both_forms_of_a_qr_are_read() -> None:
         parts().replace("=", "*"),
         parts().replace("=", ""),
         parts().replace("=", "ä"),
+        parts().replace("=,", "=*,"),
     ],
 )
 def test_another_text_is_no_qr(text: str) -> None:
