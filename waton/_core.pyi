@@ -151,7 +151,10 @@ def inflate_node(data: bytes, max_inflated: int = ...) -> bytes:
     """The same plaintext, uncompressed, with flag byte 0x00; unchanged if it was not compressed."""
 
 def deflate_node(data: bytes) -> bytes:
-    """An encoded node with flag byte 0x00, compressed with zlib, flag byte 0x02."""
+    """An encoded node with flag byte 0x00, compressed with zlib, flag byte 0x02.
+
+    Raises ValueError when data is empty or compressed already.
+    """
 
 def token_tables() -> tuple[list[str], list[list[str]]]:
     """The single-byte tokens (index 0 is empty) and the four double-byte dictionaries, version 3."""
@@ -170,7 +173,12 @@ class NoiseHandshake:
         cls, *, initiator: bool, prologue: bytes, static_private: bytes, ephemeral_private: bytes
     ) -> NoiseHandshake: ...
     def write_message(self, payload: bytes = b"") -> bytes:
-        """The next message of ours. Raises LocalProtocolError if it is not our turn."""
+        """The next message of ours.
+
+        Raises:
+            LocalProtocolError: it is not our turn, or the payload is too long.
+            HandshakeError: the peer's ephemeral key is of low order; `step` is the message it came in.
+        """
     def read_message(self, message: bytes) -> bytes:
         """Take the peer's next message, return its payload. Raises HandshakeError(step) if it does not verify."""
     @property
