@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
 from tests.support.memory_store import MemoryStore
 from tests.support.waton_client import SystemDice, SystemTime, waton_peer
-from waton.client.events import MessageStatus, UpsertType
+from waton.client.backoff import Backoff
+from waton.client.events import ConnectionStatus, MessageStatus, UpsertType
 from waton.client.prekeys import FIRST_UPLOAD
+from waton.errors import HandshakeError
+from waton.lab.faults import Defect, Fault
 from waton.lab.server import Lab
 from waton.ports import RecordKind
 from waton.protocol import proto
@@ -132,3 +136,25 @@ async def test_every_trace_has_its_parent_before_it(lab: Lab) -> None:
             chain.append(by_seq[chain[-1].parent])
         assert [trace.layer for trace in chain] == [Layer.MESSAGE, Layer.NODE, Layer.FRAME, Layer.WIRE]
         assert reply.transition is not None
+
+
+async def test_reconnect_cuts_a_pause_short_and_revives_a_client_that_gave_up(lab: Lab) -> None:
+    phone = await lab.add_phone("Owner")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(phone)
+        url, waton.client.config = (
+            waton.client.config.url,
+            replace(waton.client.config, url="ws://127.0.0.1:9/ws/chat", backoff=Backoff(first=3600.0, cap=3600.0)),
+        )
+        await waton.client.reconnect()
+        await waton.client.wait_status(ConnectionStatus.RECONNECTING, 10)
+        waton.client.config = replace(waton.client.config, url=url)
+        await waton.client.reconnect()
+        await waton.client.wait_open(10)
+
+        lab.faults.next(Fault.certificate(Defect.LEAF_KEY))
+        await waton.client.reconnect()
+        with pytest.raises(HandshakeError):
+            await waton.client.wait_status(ConnectionStatus.CONNECTING, 10)
+        await waton.client.reconnect()
+        await waton.client.wait_open(10)

@@ -250,7 +250,15 @@ class Session:
         await self._hop(self.client.wait_open(timeout))
 
     async def wait_qr(self, timeout: float | None = 30.0) -> str:
-        """The text of the QR on show; waits for one. Raises TimeoutError, or the error that closed the client."""
+        """The text of the QR on show; waits for one.
+
+        Raises:
+            LocalProtocolError: this account is paired already.
+            TimeoutError: none within `timeout` seconds.
+            WatonError: what closed the client instead.
+        """
+        if self.me is not None:
+            raise LocalProtocolError("this account is paired; logout() unlinks it")
         await self._hop(self.client.wait_status(ConnectionStatus.QR, timeout))
         return self.connection.qr or ""
 
@@ -268,27 +276,12 @@ class Session:
 
     def expect_message(
         self, matching: Callable[[MessagesUpsert], bool] | None = None, timeout: float = 30.0
-    ) -> Coroutine[Any, Any, MessagesUpsert]:
+    ) -> Expected:
         """Listen from now on for the next message from somebody else (or the next that matches); await the result.
 
         Call it before the send whose answer you expect. Awaiting raises TimeoutError.
         """
-        arrived: Future[MessagesUpsert] = Future()
-
-        def look(event: Event) -> None:
-            if isinstance(event, MessagesUpsert) and (matching or _is_incoming)(event) and not arrived.done():
-                arrived.set_result(event)
-
-        unsubscribe = self.on_event(look)
-
-        async def wait() -> MessagesUpsert:
-            try:
-                async with asyncio.timeout(timeout):
-                    return await asyncio.wrap_future(arrived)
-            finally:
-                unsubscribe()
-
-        return wait()
+        return Expected(self, matching or _is_incoming, timeout)
 
     async def next_message(
         self, matching: Callable[[MessagesUpsert], bool] | None = None, timeout: float = 30.0
@@ -362,7 +355,9 @@ class Session:
         return self._lab.phone.scan_soon(qr)
 
     async def scan_with_lab(self, timeout: float = 30.0) -> None:
-        """Wait for a QR and have the lab's phone scan it."""
+        """Wait for a QR and have the lab's phone scan it; nothing to do for an account that is paired."""
+        if self.me is not None:
+            return
         await self.wait_qr(timeout)
         await asyncio.wrap_future(self.lab_scan())
 
@@ -426,6 +421,31 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<Session {self.path.name} {self.connection.status.value}>"
+
+
+class Expected:
+    """A message that is listened for; await it. Made by Session.expect_message."""
+
+    def __init__(self, session: Session, matching: Callable[[MessagesUpsert], bool], timeout: float) -> None:
+        self._matching = matching
+        self._timeout = timeout
+        self._arrived: Future[MessagesUpsert] = Future()
+        self._unsubscribe = session.on_event(self._look)
+
+    def _look(self, event: Event) -> None:
+        if isinstance(event, MessagesUpsert) and self._matching(event) and not self._arrived.done():
+            self._arrived.set_result(event)
+            self._unsubscribe()
+
+    async def _wait(self) -> MessagesUpsert:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.wrap_future(self._arrived)
+        finally:
+            self._unsubscribe()
+
+    def __await__(self) -> Generator[Any, None, MessagesUpsert]:
+        return self._wait().__await__()
 
 
 class SyncSession:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from waton.client import pairing, prekeys
 from waton.client.backoff import Backoff
@@ -116,6 +117,7 @@ class Client:
         self._attempt = 0
         self._qr_rounds = 0
         self._changed = asyncio.Event()
+        self._hurry = asyncio.Event()
         self.drained = asyncio.Event()
         """Set when the server has said that the offline queue is empty."""
         self.update = ConnectionUpdate(ConnectionStatus.IDLE)
@@ -221,11 +223,16 @@ class Client:
                 await self._changed.wait()
 
     async def reconnect(self) -> None:
-        """Drop the connection, if any, and connect again at once."""
-        if self._stream is not None and not self._stream.is_closed:
-            await self._stream.close(Disconnected(DisconnectReason.RESTART_REQUIRED, None, "asked for"))
-        elif self._supervisor is None or self._supervisor.done():
+        """Drop the connection, if any, and connect again at once; also after the client has given up."""
+        if self._supervisor is None or self._supervisor.done():
+            self._move(ConnectionStatus.CONNECTING)
             self._supervisor = asyncio.create_task(self._supervise(), name="waton-client")
+        elif self._stream is not None and not self._stream.is_closed:
+            if self.update.status is ConnectionStatus.OPEN:
+                self._move(ConnectionStatus.RECONNECTING, retry_at=self._clock.now())
+            await self._stream.close(Disconnected(DisconnectReason.RESTART_REQUIRED, None, "asked for"))
+        else:
+            self._hurry.set()
 
     async def logout(self) -> None:
         """Unlink this device from the account, forget its keys, and close."""
@@ -287,7 +294,14 @@ class Client:
                 delay = await self._after(error)
                 if delay is None:
                     return
-                await asyncio.sleep(delay)
+                await self._pause(delay)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt, unless reconnect() says not to."""
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
 
     async def _connect_once(self) -> None:
         """One connection from the first byte to the last; always raises what ended it."""
@@ -302,12 +316,12 @@ class Client:
             routing_info=self.credentials.routing_info,
         )
         opened = Stream(transport, connection, self._clock, self._on_node)
-        self._stream = opened
         self.drained.clear()
         self._devices.clear()
         reason: WatonError = Disconnected(DisconnectReason.LOCAL)
         try:
             await opened.handshake(self.config.connect_timeout)
+            self._stream = opened
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 group.create_task(opened.run())
@@ -347,6 +361,8 @@ class Client:
     async def _after(self, error: Exception) -> float | None:
         """What to do after a connection ended: seconds to wait before the next, or None to stop."""
         if isinstance(error, Disconnected) and error.reason is DisconnectReason.RESTART_REQUIRED:
+            if self.update.status is ConnectionStatus.OPEN:
+                self._move(ConnectionStatus.RECONNECTING, error=error, retry_at=self._clock.now())
             return 0.0
         if isinstance(error, Disconnected) and error.reason is DisconnectReason.LOGGED_OUT:
             await self._forget_account("logged_out")
@@ -590,18 +606,15 @@ class Client:
         self._changed.set()
         self._changed.clear()
 
-    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         if self._group is None:
+            work.close()
             raise LocalProtocolError("no connection to work on")
-        return self._group.create_task(_run(work))
+        return self._group.create_task(work)
 
     def _report(self, lane: str, error: Exception) -> None:
         detail = json.dumps({"lane": lane.partition(":")[0], "error": type(error).__name__})
         self._tracer.add(Layer.STATE, Way.LOCAL, "lane.failed", at=self._clock.now(), detail=detail)
-
-
-async def _run(work: Awaitable[None]) -> None:
-    await work
 
 
 def _first_error(errors: BaseExceptionGroup[BaseException]) -> WatonError:

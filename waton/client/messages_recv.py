@@ -91,7 +91,8 @@ class Receiver:
         author = stanza.author
         from_me = self._client.is_me(author)
         chat = stanza.sender.bare
-        is_peer = stanza.category == "peer" and from_me
+        # Keys and history are taken from our own phone only, not from another companion.
+        is_peer = stanza.category == "peer" and from_me and author.device == 0
         if from_me and stanza.recipient is not None:
             chat = stanza.recipient.bare
         return _Envelope(MessageKey(chat, stanza.id, from_me, author), stanza, is_peer)

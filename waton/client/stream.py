@@ -76,7 +76,11 @@ class Stream:
                     await self._dispatch(event)
 
     async def _read_once(self) -> None:
-        data = await self._transport.receive()
+        try:
+            data = await self._transport.receive()
+        except Disconnected as error:
+            # A wire that we closed ourselves ends for our reason, not for its own.
+            raise self._closed or error from error
         self.last_inbound = self._clock.now()
         try:
             self._connection.receive(data, self.last_inbound)
