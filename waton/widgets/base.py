@@ -16,6 +16,7 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
+from asyncio import TimerHandle
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -188,9 +189,9 @@ class LiveWidget(anywidget.AnyWidget):
             with suppress(RuntimeError):  # the interpreter is going, and the loop went first
                 self._thread.call_soon(lambda: self._run(work))
 
-    def post_later(self, seconds: float, work: Callable[[], None]) -> None:
+    def post_later(self, seconds: float, work: Callable[[], None]) -> TimerHandle:
         """Do this on the widgets' thread after a while; only from that thread."""
-        self._thread.loop.call_later(seconds, self._run, work)
+        return self._thread.loop.call_later(seconds, self._run, work)
 
     def push(self, message: Mapping[str, object]) -> None:
         """Send to all views; only from the widgets' thread."""

@@ -88,13 +88,21 @@ function render({ model, el }) {
     lines.set(data.key, { data, element });
     if (known) known.element.replaceWith(element);
     else list.append(element);
-    const name = element.firstChild;
-    name.hidden = element.previousSibling?.firstChild?.textContent === name.textContent; // said once in a row
+    nameOnce(element);
     while (lines.size > 200) {
       const [first] = lines.keys();
       lines.get(first).element.remove();
       lines.delete(first);
     }
+  }
+
+  /** A name is said once in a row; the chat of our own lines, once until it changes. */
+  function nameOnce(element) {
+    const own = element.classList.contains("waton-own");
+    let before = element.previousSibling;
+    while (own && before && !before.classList.contains("waton-own")) before = before.previousSibling;
+    const name = element.firstChild;
+    name.hidden = before?.firstChild?.textContent === name.textContent;
   }
 
   function draw(data) {

@@ -132,7 +132,7 @@ function render({ model, el }) {
     view.send("ack", { n: acks });
   }
 
-  let last = { matched: 0, fresh: 0, total: 0, recorded: 0, rate: 0 };
+  let last = { matched: 0, fresh: 0, total: 0, older: 0, recorded: 0, rate: 0 };
   function told(message) {
     last = message.counters;
     Object.assign(root.dataset, { matched: last.matched, total: last.total, recorded: last.recorded, rate: last.rate });
@@ -239,7 +239,9 @@ function render({ model, el }) {
 
   function say() {
     const held = last.total === last.matched ? "" : `${count(last.matched)} pass the filter`;
-    const parts = [held, `${count(last.total)} ${last.total === 1 ? "row" : "rows"}`, `${count(last.recorded)} traces recorded`, `${count(last.rate)}/s`];
+    const total = `${count(last.total)} ${last.total === 1 ? "row" : "rows"}`;
+    const older = last.older ? `the first ${count(last.older)} only in the journal` : "";
+    const parts = [held, total, older, `${count(last.recorded)} traces recorded`, `${count(last.rate)}/s`];
     counters.textContent = parts.filter(Boolean).join("  ·  ");
     mode.textContent = following ? "Following" : paused ? "Paused" : "Held";
     root.dataset.mode = mode.textContent.toLowerCase();

@@ -15,6 +15,7 @@ Views of one widget (two outputs, a reloaded page) have their own filter, place 
 
 from __future__ import annotations
 
+from asyncio import TimerHandle
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -46,6 +47,8 @@ class Counters(TypedDict):
     matched: int
     fresh: int
     total: int
+    older: int
+    """Of the total, how many only the journal has."""
     recorded: int
     rate: int
 
@@ -126,7 +129,9 @@ class FramesWidget(LiveWidget):
         self._known = 0
         """seq up to which traces were taken from the source's memory; live ones begin after it."""
         self._inbox: deque[Sequence[Trace]] = deque()
-        self._is_awake = False
+        self._is_noted = False
+        """Something is in the inbox, and a beat is planned for it."""
+        self._beat: TimerHandle | None = None
         self._is_subscribed = False
         self._history: deque[tuple[float, int]] = deque()
         super().__init__()
@@ -139,9 +144,9 @@ class FramesWidget(LiveWidget):
     def _noted(self, traces: Sequence[Trace]) -> None:
         """Called by the source, on its thread: take note and be gone."""
         self._inbox.append(traces)
-        if not self._is_awake:
-            self._is_awake = True
-            self.post(self._tick)
+        if not self._is_noted:
+            self._is_noted = True
+            self.post(self._plan)
 
     def _subscribe(self) -> None:
         """Begin to follow, with what was recorded before; nothing twice, nothing missed in between."""
@@ -161,10 +166,23 @@ class FramesWidget(LiveWidget):
 
     # --- the beat ----------------------------------------------------------------------------------------------------
 
-    def _wake(self, seconds: float = 0.0) -> None:
-        if not self._is_awake:
-            self._is_awake = True
-            self.post_later(seconds, self._tick)
+    def _plan(self) -> None:
+        """The next beat is when the first view may be served; without any, the inbox is emptied at leisure."""
+        ready = (view for view in self._views.values() if view.unacked < _CREDIT)
+        self._beat_in(min((self._wait(view) for view in ready), default=_SECONDS["hidden"]))
+
+    def _beat_in(self, seconds: float) -> None:
+        """Plan a beat, unless an earlier one is planned."""
+        if self._beat is not None:
+            if self._beat.when() <= self._now() + seconds:
+                return
+            self._beat.cancel()
+        self._beat = self.post_later(seconds, self._tick)
+
+    def _wait(self, view: View) -> float:
+        """Seconds until the pause after a view's last push is over."""
+        pause = view.pause if view.waiting or self._inbox else max(view.pause, _SECONDS["counters"])
+        return max(0.0, view.last_push + pause - self._now())
 
     def _take_in(self) -> None:
         """What was noted becomes rows, here and in each view."""
@@ -175,23 +193,22 @@ class FramesWidget(LiveWidget):
             view.take(new)
 
     def _tick(self) -> None:
-        """Give each view its due."""
-        self._is_awake = False
+        """One beat: give each view its due."""
+        self._beat = None
+        self._is_noted = False
         self._take_in()
         self._history.append((self._now(), self._source.trace_count()))
         waits = [wait for view in self._views.values() if (wait := self._serve(view)) is not None]
         if self._rate():
             waits.append(_SECONDS["counters"] if self._views else _SECONDS["hidden"])
         if waits:
-            self._wake(min(waits))
+            self._beat_in(min(waits))
 
     def _serve(self, view: View) -> float | None:
         """Push to a view if it may be; returns the seconds until its next turn, None when there is none to plan."""
-        counters = self._counters(view)
-        if view.unacked >= _CREDIT or (not view.waiting and counters == view.counters):
+        if view.unacked >= _CREDIT or (not view.waiting and self._counters(view) == view.counters):
             return None
-        pause = view.pause if view.waiting else max(view.pause, _SECONDS["counters"])
-        wait = view.last_push + pause - self._now()
+        wait = self._wait(view)
         if wait > 0:
             return wait
         self._push_rows(view)
@@ -227,6 +244,7 @@ class FramesWidget(LiveWidget):
             "matched": view.matched,
             "fresh": view.fresh,
             "total": self._total,
+            "older": self._total - len(self._rows),
             "recorded": self._source.trace_count(),
             "rate": self._rate(),
         }
@@ -258,7 +276,7 @@ class FramesWidget(LiveWidget):
             self.push({"type": "ask_again", "view": name})
         elif kind == "ack":
             view.unacked = max(0, view.unacked - 1)
-            self._wake()
+            self._beat_in(self._wait(view))
         elif kind == "filter":
             self._filter(view, text_of(message, "text"))
         elif kind == "hold":

@@ -2,6 +2,8 @@
 
 const TICK = 250; // ms between two looks at the clock
 
+const WIDTH = 276; // px, at most, of the code
+
 const STEPS = ["Open WhatsApp on your phone", "Settings, then Linked devices", "Link a device, and scan this code"];
 
 function render({ model, el }) {
@@ -40,7 +42,7 @@ function render({ model, el }) {
 
   function panel() {
     if (state.qr) return qrPanel();
-    if (state.me) return pairedPanel();
+    if (state.me && state.status !== "closed") return pairedPanel();
     return [];
   }
 
@@ -48,6 +50,8 @@ function render({ model, el }) {
     const { size, d } = state.qr;
     const label = "QR code to link this notebook as a device";
     const code = s("svg", { viewBox: `0 0 ${size} ${size}`, class: "waton-qr", role: "img", "aria-label": label });
+    const edge = `${Math.max(1, Math.floor(WIDTH / size)) * size}px`; // whole pixels for each module
+    code.style.width = code.style.height = edge;
     code.append(s("rect", { width: size, height: size, fill: "#fff" }), s("path", { d, fill: "#000" }));
     const side = h("div", { class: "waton-side" });
     side.append(

@@ -4,8 +4,8 @@ import pytest
 
 from tests.browser.live_source import Recording
 from tests.unit.widgets.conftest import Front, Show
-from waton.protocol.trace import Layer, Way
-from waton.widgets import FilterError, FramesWidget
+from waton.protocol.trace import Layer, Trace, Way
+from waton.widgets import FilterError, FramesWidget, frames
 from waton.widgets.rows import detail_text, hex_dump, row_of
 
 SEQ, WAY, NAME = 0, 2, 3
@@ -32,7 +32,7 @@ def test_the_first_window_is_what_was_recorded_before(show: Show) -> None:
         (4, "in", "iq"),
         (6, "out", "iq"),
     ]
-    assert window["counters"] == {"matched": 3, "fresh": 0, "total": 3, "recorded": 6, "rate": 0}
+    assert window["counters"] == {"matched": 3, "fresh": 0, "total": 3, "older": 0, "recorded": 6, "rate": 0}
     assert window["more"] is False
 
 
@@ -60,18 +60,65 @@ def test_new_rows_come_once_and_all(show: Show) -> None:
     assert seqs == list(range(22, 1421, 2))
 
 
-def test_without_acknowledgement_two_messages_and_no_more(show: Show) -> None:
+def test_without_acknowledgement_two_messages_and_no_more(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(frames._SECONDS, "shown", 0.0)  # so that only credit can hold a push back
     recording, front = opened(show, 0)
     for _ in range(2):
         recording.cross(1)
-        front.next("rows")
-    recording.cross(10)
-    front.ask("detail", "detail", seq=2)  # an answer, so what came before it has been worked off
-    recording.cross(10)
-    front.ask("detail", "detail", seq=2)
+        assert len(front.next("rows")["rows"]) == 1
+    for _ in range(3):
+        recording.cross(10)
+        front.ask("detail", "detail", seq=2)  # an answer, so what came before it has been worked off
     assert front.messages.empty()
     front.say("ack")
-    assert len(front.next("rows")["rows"]) == 20
+    assert len(front.next("rows")["rows"]) == 30
+
+
+def test_between_two_pushes_there_is_a_pause(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(frames._SECONDS, "shown", 3600.0)
+    recording, front = opened(show, 0)
+    recording.cross(5)
+    front.ask("detail", "detail", seq=2)
+    assert front.messages.empty()
+
+
+def test_a_view_out_of_sight_waits_longer(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(frames._SECONDS, "hidden", 3600.0)
+    recording, front = opened(show, 0)
+    front.say("hidden")
+    front.ask("hello", "window", view="other")
+    recording.cross(3)
+    assert front.next("rows")["view"] == "other"
+    front.ask("detail", "detail", seq=2)
+    assert front.messages.empty()
+    front.say("shown")
+    recording.cross(1)
+    pushed = {message["view"]: len(message["rows"]) for message in (front.next("rows"), front.next("rows"))}
+    assert pushed == {"v": 4, "other": 1}
+
+
+def test_rows_that_only_the_journal_has_are_counted(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "_KEPT", 20)
+    recording, front = opened(show, 10)
+    recording.cross(30)
+    counters = front.next("rows")["counters"]
+    assert (counters["total"], counters["older"], counters["matched"]) == (40, 20, 40)
+
+
+def test_what_is_recorded_while_a_widget_begins_comes_once(show: Show) -> None:
+    class Racing(Recording):
+        def tail(self, count: int) -> list[Trace]:
+            self.cross(2)  # told to the widget, which follows already, and in the tail as well
+            return super().tail(count)
+
+    recording = Racing()
+    recording.cross(3)
+    _, front = show(lambda: FramesWidget(recording))
+    window = front.ask("hello", "window")
+    front.say("ack")
+    recording.cross(1)
+    seqs = [row[SEQ] for row in window["rows"] + front.next("rows")["rows"]]
+    assert seqs == [2, 4, 6, 8, 10, 12]
 
 
 def test_a_view_that_fell_behind_gets_a_new_window(show: Show) -> None:
@@ -103,9 +150,11 @@ def test_a_held_view_is_sent_counters_only_and_goes_on_where_it_was(show: Show) 
 def test_following_after_too_much_starts_anew(show: Show) -> None:
     recording, front = opened(show, 5)
     front.say("hold")
+    recording.cross(1)
+    front.next("rows")  # the next beat is planned for later now: what follows is not yet taken in by one
     recording.cross(3000)
     window = front.ask("follow", "window", after=10)
-    assert window["rows"][-1][SEQ] == 6010
+    assert window["rows"][-1][SEQ] == 6012
     assert window["following"] is True
 
 
