@@ -478,7 +478,8 @@ class Client:
         if kind == "devices" and sender is not None:
             self._devices.forget(sender)
         elif kind == "encrypt" and node.child("count") is not None:
-            await self._stock_prekeys(int(get_text(node.children("count")[0], "value") or 0), event.trace)
+            with suppress(RemoteProtocolError):  # a count that is no number asks for nothing
+                await self._stock_prekeys(prekey_count(node), event.trace)
 
     # --- pairing and login --------------------------------------------------------------------------------------------
 

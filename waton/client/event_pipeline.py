@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 from waton.client.events import ConnectionUpdate, CredentialsUpdate, DurableEvent, Event, from_payload, to_payload
-from waton.errors import Disconnected
+from waton.errors import Disconnected, WatonError
 from waton.ports import Clock, RecordKind, Store, UnitOfWork
 from waton.protocol.binary_node import Node
 from waton.protocol.trace import Layer, Tracer, Way
@@ -70,8 +70,9 @@ class EventPipeline:
         self._subscribers: list[Subscriber] = []
         self._queue: asyncio.Queue[tuple[int | None, Event, int | None]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
+        self._is_left = False
         self.failures = 0
-        """How many times a subscriber raised."""
+        """How many times a subscriber raised, or an event could not be marked as handled."""
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber` with every event from now on; returns the way to stop that."""
@@ -90,12 +91,19 @@ class EventPipeline:
         self._worker = asyncio.create_task(self._hand_out(), name="waton-events")
 
     async def close(self) -> None:
-        """Hand out what is queued, then stop."""
-        if self._worker is not None:
-            await self._queue.join()
-            self._worker.cancel()
-            await asyncio.gather(self._worker, return_exceptions=True)
-            self._worker = None
+        """Hand out what is queued, then stop.
+
+        Called by a subscriber, it cannot wait for itself: what is queued then stays in the outbox for the next start.
+        """
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        if worker is asyncio.current_task():
+            self._is_left = True
+            return
+        await self._queue.join()
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
 
     @asynccontextmanager
     async def step(self, send: Send | None = None, *, parent: int | None = None) -> AsyncGenerator[Step]:
@@ -147,13 +155,16 @@ class EventPipeline:
         )
 
     async def _hand_out(self) -> None:
-        while True:
+        while not self._is_left:
             id, event, trace = await self._queue.get()
             try:
                 for subscriber in tuple(self._subscribers):
                     await self._call(subscriber, event, trace)
                 if id is not None:
                     await self._store.mark_handled([id])
+            except WatonError as error:
+                # It stays in the outbox and is told again at the next start.
+                self._report("outbox.failed", error, trace)
             finally:
                 self._queue.task_done()
 
@@ -163,8 +174,9 @@ class EventPipeline:
             if inspect.isawaitable(outcome):
                 await outcome
         except Exception as error:  # noqa: BLE001  a user's handler may raise anything; it must not stop the others
-            self.failures += 1
-            detail = json.dumps({"error": type(error).__name__})
-            self._tracer.add(
-                Layer.EVENT, Way.LOCAL, "handler.failed", at=self._clock.now(), parent=trace, detail=detail
-            )
+            self._report("handler.failed", error, trace)
+
+    def _report(self, name: str, error: Exception, trace: int | None) -> None:
+        self.failures += 1
+        detail = json.dumps({"error": type(error).__name__})
+        self._tracer.add(Layer.EVENT, Way.LOCAL, name, at=self._clock.now(), parent=trace, detail=detail)

@@ -46,6 +46,12 @@ class Lanes:
             job = jobs.popleft()
             try:
                 await job()
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                # Something the job waited for was cancelled, not the lane.
+                self._on_error(name, RuntimeError(str(error) or "cancelled"))
             except Exception as error:  # noqa: BLE001  one stanza must not stop those behind it; the owner is told
                 self._on_error(name, error)
             finally:

@@ -38,7 +38,6 @@ class Stream:
         self._write_lock = asyncio.Lock()
         self._pending: dict[str, asyncio.Future[Node]] = {}
         self._closed: WatonError | None = None
-        self._early: list[NodeReceived] = []
         self.last_inbound = clock.now()
         """When bytes last arrived, Unix seconds."""
 
@@ -60,15 +59,11 @@ class Stream:
     async def _receive_handshake(self) -> bool:
         await self._read_once()
         await self._flush()
-        # Stanzas cannot precede the end of the handshake, but may share a WebSocket message with it.
-        events = self._connection.events()
-        self._early = [event for event in events if isinstance(event, NodeReceived)]
-        return any(isinstance(event, HandshakeFinished) for event in events)
+        # No stanza can come yet: the server has nothing to encrypt with before it has our last message.
+        return any(isinstance(event, HandshakeFinished) for event in self._connection.events())
 
     async def run(self) -> None:
         """Read until the stream ends. Always raises: Disconnected, or the error that ended it."""
-        for event in self._early:
-            await self._dispatch(event)
         while True:
             await self._read_once()
             for event in self._connection.events():

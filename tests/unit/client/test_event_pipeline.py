@@ -25,7 +25,7 @@ from waton.client.events import (
     MessagesUpsert,
     to_payload,
 )
-from waton.errors import Disconnected, DisconnectReason
+from waton.errors import Disconnected, DisconnectReason, StorageError
 from waton.jid import SERVER, Jid
 from waton.ports import RecordKind
 from waton.protocol import proto
@@ -374,3 +374,40 @@ async def test_every_durable_event_is_stored_as_what_it_is() -> None:
         step.emit(upsert("b"))
     assert [stored.type for stored in await world.store.pending_events()] == ["messages.update", "messages.upsert"]
     assert await restarted(world) == [replace(update, redelivered=True), replace(upsert("b"), redelivered=True)]
+
+
+async def test_a_subscriber_may_close_the_pipeline_and_the_rest_is_told_next_time() -> None:
+    world = World()
+
+    async def leave(event: Event) -> None:
+        world.got.append(event)
+        await world.pipeline.close()
+
+    world.pipeline.subscribe(leave)
+    await world.pipeline.start()
+    async with world.pipeline.step() as step:
+        step.emit(upsert("1"))
+        step.emit(upsert("2"))
+    async with asyncio.timeout(1):
+        while not world.got:
+            await settle()
+    await settle()
+    assert [stored.type for stored in await world.store.pending_events()] == ["messages.upsert"]
+    assert len(world.got) == 1
+
+
+async def test_an_event_that_cannot_be_marked_is_reported_and_the_next_is_told() -> None:
+    class Full(Store):
+        async def mark_handled(self, ids: Iterable[int]) -> None:
+            raise StorageError("outbox", "the disk is full")
+
+    world = World(Full([]))
+    world.pipeline.subscribe(world.got.append)
+    await world.pipeline.start()
+    async with world.pipeline.step() as step:
+        step.emit(upsert("1"))
+        step.emit(upsert("2"))
+    await world.pipeline.close()
+    assert [event.key.id for event in world.got if isinstance(event, MessagesUpsert)] == ["1", "2"]
+    assert world.pipeline.failures == 2
+    assert [trace.name for trace in world.traces].count("outbox.failed") == 2

@@ -132,3 +132,18 @@ async def test_closing_ends_what_is_late() -> None:
     assert work.log == ["stuck begins"]
     assert work.errors == []
     await work.lanes.close(timeout=0)
+
+
+async def test_a_job_whose_wait_was_cancelled_does_not_take_its_lane_along() -> None:
+    work = Work()
+
+    async def waits_for_what_is_cancelled() -> None:
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answer.cancel()
+        await answer
+
+    await work.lanes.submit("a", waits_for_what_is_cancelled)
+    await work.lanes.submit("a", work.job("after"))
+    await work.lanes.drain()
+    assert work.log == ["after begins", "after ends"]
+    assert [lane for lane, _ in work.errors] == ["a"]
