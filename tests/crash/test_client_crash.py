@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.waton_client import SystemDice, SystemTime
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
 from waton.lab.server import Lab
 
 pytestmark = pytest.mark.crash
@@ -61,7 +62,7 @@ class Victim:
 
 async def test_killed_while_receiving_loses_nothing_and_repeats_nothing_unmarked(tmp_path: Path) -> None:
     dice = random.Random(20261123)
-    lab = await Lab.start(clock=SystemTime(), entropy=SystemDice())
+    lab = await Lab.start(clock=SystemClock(), entropy=SystemEntropy())
     phone, sender = await lab.add_phone("Victim"), await lab.add_phone("Ada")
     told: list[str] = []
     expected: list[str] = []

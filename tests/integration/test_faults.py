@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support.waton_client import SystemDice, SystemTime, WatonPeer, waton_peer
+from tests.support.waton_client import WatonPeer, waton_peer
 from waton.client.events import ConnectionStatus, ConnectionUpdate, Event
 from waton.errors import (
     Disconnected,
@@ -19,6 +19,8 @@ from waton.errors import (
     RemoteProtocolError,
     WatonError,
 )
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
 from waton.lab.faults import Defect, Fault, Harm, Moment, Vouching
 from waton.lab.phone import Phone
 from waton.lab.server import Lab
@@ -27,7 +29,7 @@ from waton.protocol.trace import Layer
 
 @pytest.fixture
 async def lab() -> AsyncGenerator[Lab]:
-    lab = await Lab.start(clock=SystemTime(), entropy=SystemDice())
+    lab = await Lab.start(clock=SystemClock(), entropy=SystemEntropy())
     yield lab
     await lab.stop()
 

@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 
 from tests.support.memory_store import MemoryStore
-from tests.support.waton_client import SystemDice, SystemTime, waton_peer
+from tests.support.waton_client import waton_peer
 from waton.client.backoff import Backoff
 from waton.client.events import ConnectionStatus, MessageStatus, UpsertType
 from waton.client.prekeys import FIRST_UPLOAD
 from waton.errors import HandshakeError
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
 from waton.lab.faults import Defect, Fault
 from waton.lab.server import Lab
 from waton.ports import RecordKind
@@ -22,7 +24,7 @@ from waton.protocol.trace import Layer, Way
 
 @pytest.fixture
 async def lab() -> AsyncGenerator[Lab]:
-    lab = await Lab.start(clock=SystemTime(), entropy=SystemDice())
+    lab = await Lab.start(clock=SystemClock(), entropy=SystemEntropy())
     yield lab
     await lab.stop()
 

@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.lab.wire_client import SystemClock, SystemEntropy
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
 from waton.lab.server import Lab
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from tests.lab.wire_client import Closed, SystemClock, SystemEntropy, WireClient, new_credentials, pair
+from tests.lab.wire_client import Closed, WireClient, new_credentials, pair
 from waton.errors import Disconnected, HandshakeError, LabError, PairingError, PairingStep, StorageError
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
 from waton.lab.server import Lab, banner, serve_forever
 from waton.protocol import adv, proto
 from waton.protocol.binary_node import Node, require_child

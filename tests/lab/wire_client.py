@@ -6,9 +6,7 @@ It knows stanzas and nothing of what they mean, so that a test says everything i
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
-import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -26,16 +24,6 @@ from waton.protocol.noise import ClientHandshake
 from waton.protocol.stanza import iq, pairing
 from waton.protocol.stanza.pairing import PairSuccess, QrText
 from waton.protocol.trace import Tracer
-
-
-class SystemClock:
-    def now(self) -> float:
-        return time.time()
-
-
-class SystemEntropy:
-    def take(self, count: int) -> bytes:
-        return os.urandom(count)
 
 
 class Listening(Protocol):

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from tests.lab.wire_client import SystemClock, SystemEntropy
 from tests.peers.baileys_peer import BaileysError, BaileysPeer
 from waton.errors import Disconnected
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
 from waton.jid import Jid
 from waton.lab.faults import Defect, Fault, Harm, Moment, Vouching
 from waton.lab.phone import Phone

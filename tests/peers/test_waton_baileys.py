@@ -7,8 +7,10 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from tests.peers.baileys_peer import BaileysPeer
-from tests.support.waton_client import SystemDice, SystemTime, WatonPeer, waton_peer
+from tests.support.waton_client import WatonPeer, waton_peer
 from waton.client.events import MessageStatus
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
 from waton.jid import Jid
 from waton.lab.phone import Phone
 from waton.lab.server import Lab
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.peer
 
 @pytest.fixture
 async def lab() -> AsyncGenerator[Lab]:
-    lab = await Lab.start(clock=SystemTime(), entropy=SystemDice())
+    lab = await Lab.start(clock=SystemClock(), entropy=SystemEntropy())
     yield lab
     await lab.stop()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,6 +12,8 @@ from tests.support.memory_store import MemoryStore
 from waton.client.backoff import Backoff
 from waton.client.client import Client, ClientConfig
 from waton.client.events import ConnectionStatus, Event, MessageStatus, MessagesUpdate, MessagesUpsert
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
 from waton.infra.websocket import WebSocketConnector
 from waton.jid import Jid
 from waton.lab.phone import Phone
@@ -23,20 +23,6 @@ from waton.protocol.trace import Trace, Tracer
 
 T = TypeVar("T")
 TIMEOUT = 20.0
-
-
-class SystemTime:
-    """ports.Clock."""
-
-    def now(self) -> float:
-        return time.time()
-
-
-class SystemDice:
-    """ports.Entropy."""
-
-    def take(self, count: int) -> bytes:
-        return os.urandom(count)
 
 
 class WatonPeer:
@@ -59,8 +45,8 @@ class WatonPeer:
             replace(config, query_timeout=15.0),
             store=self.store,
             connector=WebSocketConnector(),
-            clock=SystemTime(),
-            entropy=SystemDice(),
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
             tracer=Tracer(self.traces.extend),
         )
         client.subscribe(self._keep)
