@@ -6,7 +6,9 @@ It knows stanzas and nothing of what they mean, so that a test says everything i
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
