@@ -251,6 +251,26 @@ def test_a_flood_is_counted_whole_and_sent_in_few_messages(jupyter: Jupyter) -> 
     assert page.execute("print(len(widget._rows), widget._total)").split() == ["18000", "18000"]
 
 
+def test_a_flood_does_not_move_what_is_read(jupyter: Jupyter) -> None:
+    page = show(jupyter, "still", RECORDING.format(count=1000))
+    page.wait_data(FRAMES, "rows", 1000)
+    page.wait_for(".waton-scroller").hover()
+    page.execute("flooding = threading.Thread(target=recording.flood, args=(3, 2000)); flooding.start()")
+    page.wait_until("Number(document.querySelector('.waton-frames').dataset.total) > 2000")
+    page.page.mouse.wheel(0, -1500)
+    page.wait_data(FRAMES, "mode", "held")
+    seen = page.page.locator(".waton-spacer .waton-row:not([hidden])").evaluate_all(
+        "rows => rows.map(row => row.dataset.seq)"
+    )
+    page.execute("flooding.join()")
+    page.wait_data(FRAMES, "total", 7000)
+    now = page.page.locator(".waton-spacer .waton-row:not([hidden])").evaluate_all(
+        "rows => rows.map(row => row.dataset.seq)"
+    )
+    assert page.data(FRAMES, "mode") == "held"
+    assert set(now) == set(seen)
+
+
 def test_two_views_of_one_widget(jupyter: Jupyter) -> None:
     page = show(jupyter, "two", RECORDING.format(count=80), "widget")
     page.wait_until("document.querySelectorAll('.waton-frames[data-rows=\"80\"]').length === 2")

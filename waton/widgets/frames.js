@@ -22,6 +22,7 @@ function render({ model, el }) {
   let more = false; // older ones can be had
   let asking = false; // for older ones
   let following = true;
+  let turn = 0; // the reader's last word on following or holding; what Python sent before it heard is out of date
   let paused = false; // by the button; scrolling to the end does not undo it
   let selected = null; // seq
   let opened = null; // seq whose detail is shown
@@ -69,15 +70,17 @@ function render({ model, el }) {
   // --- from Python
 
   function hello() {
+    turn = 0; // Python knows nothing of us
     view.send("hello");
   }
 
   function renew(message) {
+    if (message.turn !== turn && !message.answer) return pass(message);
     rows = message.rows;
     more = message.more;
     asking = false;
-    following = message.following && !paused;
-    if (paused) view.send("hold");
+    if (message.turn === turn) following = message.following;
+    if (following && paused) hold(true);
     if (document.activeElement !== filter) filter.value = message.filter;
     complain("");
     told(message);
@@ -87,8 +90,8 @@ function render({ model, el }) {
   }
 
   function add(message) {
+    if (message.turn !== turn) return pass(message);
     if (message.following) {
-      following = true;
       rows.push(...message.rows);
       if (rows.length > KEPT) {
         rows.splice(0, rows.length - KEPT);
@@ -96,6 +99,14 @@ function render({ model, el }) {
       }
     }
     told(message);
+    draw(() => acknowledge());
+  }
+
+  /** What was under way when the reader held the view: counted, not shown; following fetches it again. */
+  function pass(message) {
+    const { fresh } = last;
+    told(message);
+    last = { ...last, fresh };
     draw(() => acknowledge());
   }
 
@@ -258,18 +269,24 @@ function render({ model, el }) {
     else follow();
   }
 
+  function lastSeq() {
+    return rows.length ? rows[rows.length - 1][SEQ] : 0;
+  }
+
   function hold(byButton) {
     following = false;
     paused = byButton;
+    turn += 1;
     last = { ...last, fresh: 0 };
-    view.send("hold");
+    view.send("hold", { turn, after: lastSeq() });
     draw();
   }
 
   function follow() {
-    paused = false;
     following = true;
-    view.send("follow", { after: rows.length ? rows[rows.length - 1][SEQ] : 0 });
+    paused = false;
+    turn += 1;
+    view.send("follow", { turn, after: lastSeq() });
     draw();
   }
 

@@ -66,6 +66,7 @@ class View:
         "last_push",
         "matched",
         "name",
+        "turn",
         "unacked",
         "waiting",
     )
@@ -80,6 +81,8 @@ class View:
         """Of those, how many since it was held."""
         self.waiting: list[Row] = []
         self.is_following = True
+        self.turn = 0
+        """The reader's last word on following or holding; sent along, so that what was under way before it is known."""
         self.is_hidden = False
         self.unacked = 0
         self.last_push = 0.0
@@ -222,22 +225,21 @@ class FramesWidget(LiveWidget):
         rows, view.waiting = view.waiting, []
         self._push_to(view, "rows", rows=[row.to_wire() for row in rows])
 
-    def _push_window(self, view: View) -> None:
+    def _push_window(self, view: View, *, is_answer: bool = False) -> None:
         """The newest rows, in place of all the view had."""
         view.waiting = []
         view.fresh = 0
         rows = list(islice((row for row in reversed(self._rows) if view.accepts(row)), _WINDOW + 1))
         more = len(rows) > _WINDOW
         wire = [row.to_wire() for row in reversed(rows[:_WINDOW])]
-        self._push_to(view, "window", rows=wire, more=more, filter=view.filter, layer=self._layer.value)
+        self._push_to(view, "window", rows=wire, more=more, filter=view.filter, answer=is_answer)
 
     def _push_to(self, view: View, kind: str, **content: object) -> None:
         view.unacked += 1
         view.last_push = self._now()
         view.counters = self._counters(view)
-        self.push(
-            {"type": kind, "view": view.name, "counters": view.counters, "following": view.is_following, **content}
-        )
+        place = {"turn": view.turn, "following": view.is_following}
+        self.push({"type": kind, "view": view.name, "counters": view.counters, **place, **content})
 
     def _counters(self, view: View) -> Counters:
         return {
@@ -280,17 +282,16 @@ class FramesWidget(LiveWidget):
         elif kind == "filter":
             self._filter(view, text_of(message, "text"))
         elif kind == "hold":
-            view.is_following = False
-            view.fresh = len(view.waiting)
-            view.waiting = []
+            self._hold(view, number_of(message, "turn"), number_of(message, "after"))
         elif kind == "follow":
-            self._follow(view, number_of(message, "after"))
+            self._follow(view, number_of(message, "turn"), number_of(message, "after"))
         elif kind == "older":
             self._older(view, number_of(message, "before"))
         elif kind == "detail":
             self._detail(view, number_of(message, "seq"))
         elif kind in ("hidden", "shown"):
             view.is_hidden = kind == "hidden"
+            self._beat_in(self._wait(view))
         elif kind == "bye":
             del self._views[name]
 
@@ -318,8 +319,14 @@ class FramesWidget(LiveWidget):
         view.matched = sum(1 for row in self._rows if view.accepts(row))
         self._restart(view)
 
-    def _follow(self, view: View, after: int) -> None:
+    def _hold(self, view: View, turn: int, after: int) -> None:
+        """Leave a view as it is, with this row its last; what was under way to it does not count."""
+        view.turn, view.is_following, view.waiting = turn, False, []
+        view.fresh = sum(1 for row in self._rows if row.seq > after and view.accepts(row))
+
+    def _follow(self, view: View, turn: int, after: int) -> None:
         """Go on from a row, or from the newest ones if too many came since."""
+        view.turn = turn
         missed = [row for row in self._rows if row.seq > after and view.accepts(row)]
         is_gone = not self._rows or self._rows[0].seq > after
         if is_gone or len(missed) > _BATCH:
@@ -329,8 +336,9 @@ class FramesWidget(LiveWidget):
         self._push_to(view, "rows", rows=[row.to_wire() for row in missed])
 
     def _restart(self, view: View) -> None:
+        """Show the newest rows because the view has asked for them."""
         view.is_following = True
-        self._push_window(view)
+        self._push_window(view, is_answer=True)
 
     def _older(self, view: View, before: int) -> None:
         """The rows just before one that the view has."""

@@ -109,7 +109,7 @@ def test_a_notebook_run_without_a_browser(tmp_path: Path) -> None:
     ]
     saved = nbformat.writes(notebook)
     assert "Qr5ecretRef" not in saved
-    assert "4915" not in saved
+    assert "491510000" not in saved
 
 
 def test_nothing_is_left_running_when_python_ends() -> None:
