@@ -27,19 +27,18 @@ pub struct Jid {
 
 impl Jid {
     /// The Python value of a JID on the wire.
-    pub fn from_wire(py: Python<'_>, wire: &WireJid<'_>) -> Self {
-        let user = match &wire.user {
-            Some(user) if wire.agent > 0 => {
-                user.with(|user| PyString::new(py, &format!("{user}_{}", wire.agent)).unbind())
-            }
-            Some(user) => text::atom(py, user),
+    #[inline]
+    pub fn from_wire<'py>(py: Python<'py>, wire: WireJid<'_, Bound<'py, PyString>>) -> PyResult<Self> {
+        let user = match wire.user {
+            Some(user) if wire.agent > 0 => PyString::new(py, &format!("{}_{}", user.to_str()?, wire.agent)).unbind(),
+            Some(user) => user.unbind(),
             None => text::empty(py),
         };
         let server = match &wire.server {
             Server::Known(number) => PyServer::Known(*number),
             Server::Other(atom) => PyServer::Other(text::atom(py, atom)),
         };
-        Self { user, server, device: wire.device, integrator: wire.integrator, is_ad: wire.is_ad }
+        Ok(Self { user, server, device: wire.device, integrator: wire.integrator, is_ad: wire.is_ad })
     }
 
     fn from_parts(py: Python<'_>, parts: &JidParts<'_>) -> Self {

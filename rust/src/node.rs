@@ -1,6 +1,6 @@
 //! `Node`, the Python value of a stanza, and the codec's two functions over it.
 
-use crate::core::codec::{self, Build, Content, Fault, InflateFault, Text, Unwritable, Writer};
+use crate::core::codec::{self, Build, Content, Fault, InflateFault, Unwritable, WireJid, Writer};
 use crate::core::tokens;
 use crate::error::Error;
 use crate::jid::Jid;
@@ -16,7 +16,7 @@ const MAX_INFLATED: usize = 64 << 20;
 const WITHOUT_LOCK: usize = 64 << 10;
 
 /// A body of more bytes than this may hold so many nodes that the garbage collector would run while they are made.
-const MANY_NODES: usize = 8 << 10;
+const MANY_NODES: usize = 16 << 10;
 
 // The collector is shown what a node holds. It needs no way to clear one: a cycle through a node goes through its dict or its
 // list as well, and those it can clear.
@@ -198,31 +198,36 @@ impl From<Unwritable> for Error {
     }
 }
 
-impl<'py> PyBuild<'py> {
-    #[inline(always)]
-    fn value(&self, value: &Text<'_>) -> PyResult<Bound<'py, PyAny>> {
-        match value {
-            Text::Jid(jid) => Ok(Bound::new(self.py, Jid::from_wire(self.py, jid))?.into_any()),
-            _ => Ok(self.text(value)?.into_any()),
-        }
-    }
-
-    /// What stands where only text can: a tag, a name, a content.
-    #[inline(always)]
-    fn text(&self, value: &Text<'_>) -> PyResult<Bound<'py, PyString>> {
-        let py = self.py;
-        match value {
-            Text::Empty => Ok(text::empty(py).into_bound(py)),
-            Text::Atom(atom) => Ok(text::atom(py, atom).into_bound(py)),
-            Text::Jid(jid) => Ok(PyString::new(py, &Jid::from_wire(py, jid).full_text(py)?)),
-        }
-    }
-}
-
 impl<'py> Build for PyBuild<'py> {
+    type Text = Bound<'py, PyString>;
+    type Value = Bound<'py, PyAny>;
     type Attrs = Bound<'py, PyDict>;
     type Node = Bound<'py, Node>;
     type Error = Error;
+
+    #[inline(always)]
+    fn token(&mut self, number: u16) -> Self::Text {
+        text::token(self.py, number)
+    }
+
+    #[inline(always)]
+    fn text(&mut self, text: &str) -> Self::Text {
+        PyString::new(self.py, text)
+    }
+
+    fn jid_text(&mut self, jid: WireJid<'_, Self::Text>) -> Result<Self::Text, Error> {
+        Ok(PyString::new(self.py, &Jid::from_wire(self.py, jid)?.full_text(self.py)?))
+    }
+
+    #[inline(always)]
+    fn text_value(&mut self, text: Self::Text) -> Self::Value {
+        text.into_any()
+    }
+
+    #[inline(always)]
+    fn jid_value(&mut self, jid: WireJid<'_, Self::Text>) -> Result<Self::Value, Error> {
+        Ok(Bound::new(self.py, Jid::from_wire(self.py, jid)?)?.into_any())
+    }
 
     #[inline(always)]
     fn attrs(&mut self) -> Result<Self::Attrs, Error> {
@@ -230,23 +235,20 @@ impl<'py> Build for PyBuild<'py> {
     }
 
     #[inline(always)]
-    fn attr(&mut self, attrs: &mut Self::Attrs, name: Text<'_>, value: Text<'_>) -> Result<(), Error> {
-        attrs.set_item(self.text(&name)?, self.value(&value)?)?;
-        Ok(())
+    fn attr(&mut self, attrs: &mut Self::Attrs, name: Self::Text, value: Self::Value) -> Result<(), Error> {
+        Ok(attrs.set_item(name, value)?)
     }
 
     #[inline(always)]
-    fn node(
-        &mut self, tag: Text<'_>, attrs: Self::Attrs, content: Content<'_, Self::Node>,
-    ) -> Result<Self::Node, Error> {
+    fn node(&mut self, tag: Self::Text, attrs: Self::Attrs, content: Content<'_, Self>) -> Result<Self::Node, Error> {
         let py = self.py;
         let content = match content {
             Content::None => py.None(),
             Content::Bytes(bytes) => PyBytes::new(py, bytes).into_any().unbind(),
-            Content::Text(text) => self.text(&text)?.into_any().unbind(),
+            Content::Text(text) => text.into_any().unbind(),
             Content::Nodes(nodes) => PyList::new(py, nodes)?.into_any().unbind(),
         };
-        Ok(Bound::new(py, Node { tag: self.text(&tag)?.unbind(), attrs: attrs.unbind(), content })?)
+        Ok(Bound::new(py, Node { tag: tag.unbind(), attrs: attrs.unbind(), content })?)
     }
 }
 

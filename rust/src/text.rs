@@ -26,14 +26,15 @@ fn strings(py: Python<'_>) -> &Strings {
     })
 }
 
-/// The Python string of a piece of wire text.
+/// The Python string of a token; empty for a number that none has.
 #[inline(always)]
+pub fn token(py: Python<'_>, number: u16) -> Bound<'_, PyString> {
+    let strings = strings(py);
+    strings.tokens.get(usize::from(number)).unwrap_or(&strings.empty).bind(py).clone()
+}
+
+/// The Python string of a piece of wire text.
 pub fn atom(py: Python<'_>, atom: &Atom<'_>) -> Py<PyString> {
-    if let Atom::Token(number) = atom
-        && let Some(token) = strings(py).tokens.get(usize::from(*number))
-    {
-        return token.clone_ref(py);
-    }
     atom.with(|text| PyString::new(py, text).unbind())
 }
 

@@ -30,7 +30,7 @@ mod tests;
 mod write;
 
 pub use compress::{InflateFault, deflate, inflate};
-pub use read::{Atom, Build, Content, Fault, Server, Text, WireJid, read_node};
+pub use read::{Atom, Build, Content, Fault, Server, WireJid, read_node};
 pub use write::{Unwritable, Writer};
 
 const LIST_EMPTY: u8 = 0;

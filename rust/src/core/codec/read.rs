@@ -75,10 +75,10 @@ pub enum Server<'a> {
 }
 
 /// A JID as it stands on the wire.
-#[derive(Debug, Clone, Copy)]
-pub struct WireJid<'a> {
+#[derive(Debug)]
+pub struct WireJid<'a, S> {
     /// None for an address without a user: the server itself.
-    pub user: Option<Atom<'a>>,
+    pub user: Option<S>,
     pub server: Server<'a>,
     pub device: u16,
     pub integrator: u16,
@@ -88,41 +88,35 @@ pub struct WireJid<'a> {
     pub is_ad: bool,
 }
 
-/// A value in the place of text: a tag, an attribute's name or value, a content.
-#[derive(Debug, Clone, Copy)]
-pub enum Text<'a> {
-    Empty,
-    Atom(Atom<'a>),
-    Jid(WireJid<'a>),
-}
-
-impl Text<'_> {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Atom(atom) => atom.is_empty(),
-            Self::Jid(_) => false,
-        }
-    }
-}
-
 /// What a node holds.
-pub enum Content<'a, N> {
+pub enum Content<'a, B: Build + ?Sized> {
     None,
     Bytes(&'a [u8]),
-    Text(Text<'a>),
-    Nodes(std::vec::Drain<'a, N>),
+    Text(B::Text),
+    Nodes(std::vec::Drain<'a, B::Node>),
 }
 
-/// Makes nodes of the owner's kind. A JID in the place of a tag or of an attribute's name is the text of that JID.
+/// Makes text, attributes and nodes of the owner's kind.
+///
+/// Each piece goes from the reader's hands into the owner's at once: a value in between would cost more to carry than to read.
 pub trait Build {
+    /// Text: a tag, an attribute's name, a JID's user, a content.
+    type Text;
+    /// An attribute's value: text or a JID.
+    type Value;
     type Attrs;
     type Node;
     type Error: From<Fault>;
+    fn token(&mut self, number: u16) -> Self::Text;
+    fn text(&mut self, text: &str) -> Self::Text;
+    /// A JID in the place of a tag, of an attribute's name or of a content.
+    fn jid_text(&mut self, jid: WireJid<'_, Self::Text>) -> Result<Self::Text, Self::Error>;
+    fn text_value(&mut self, text: Self::Text) -> Self::Value;
+    fn jid_value(&mut self, jid: WireJid<'_, Self::Text>) -> Result<Self::Value, Self::Error>;
     fn attrs(&mut self) -> Result<Self::Attrs, Self::Error>;
-    fn attr(&mut self, attrs: &mut Self::Attrs, name: Text<'_>, value: Text<'_>) -> Result<(), Self::Error>;
+    fn attr(&mut self, attrs: &mut Self::Attrs, name: Self::Text, value: Self::Value) -> Result<(), Self::Error>;
     fn node(
-        &mut self, tag: Text<'_>, attrs: Self::Attrs, content: Content<'_, Self::Node>,
+        &mut self, tag: Self::Text, attrs: Self::Attrs, content: Content<'_, Self>,
     ) -> Result<Self::Node, Self::Error>;
 }
 
@@ -196,14 +190,14 @@ impl<'a> Reader<'a> {
             return Err(Fault(start).into());
         }
         let at = self.at;
-        let tag = self.text()?;
-        if tag.is_empty() {
+        let tag = self.text(build)?;
+        if self.body.get(at..self.at).is_none_or(is_empty_text) {
             return Err(Fault(at).into());
         }
         let mut attrs = build.attrs()?;
         for _ in 0..(size - 1) / 2 {
-            let name = self.text()?;
-            let value = self.text()?;
+            let name = self.text(build)?;
+            let value = self.value(build)?;
             build.attr(&mut attrs, name, value)?;
         }
         if size % 2 == 1 {
@@ -217,7 +211,10 @@ impl<'a> Reader<'a> {
                 build.node(tag, attrs, Content::Nodes(waiting.drain(first..)))
             }
             BINARY_8 | BINARY_20 | BINARY_32 => build.node(tag, attrs, Content::Bytes(self.binary(content)?)),
-            _ => build.node(tag, attrs, Content::Text(self.text_of(content)?)),
+            _ => {
+                let text = self.text_of(content, build)?;
+                build.node(tag, attrs, Content::Text(text))
+            }
         }
     }
 
@@ -247,18 +244,43 @@ impl<'a> Reader<'a> {
     }
 
     #[inline(always)]
-    fn text(&mut self) -> Result<Text<'a>, Fault> {
+    fn text<B: Build>(&mut self, build: &mut B) -> Result<B::Text, B::Error> {
         let tag = self.byte()?;
-        self.text_of(tag)
+        self.text_of(tag, build)
     }
 
     #[inline(always)]
-    fn text_of(&mut self, tag: u8) -> Result<Text<'a>, Fault> {
+    fn text_of<B: Build>(&mut self, tag: u8, build: &mut B) -> Result<B::Text, B::Error> {
         match tag {
-            LIST_EMPTY => Ok(Text::Empty),
-            JID_PAIR | AD_JID | FB_JID | INTEROP_JID => Ok(Text::Jid(self.jid(tag)?)),
-            _ => Ok(Text::Atom(self.atom_of(tag)?)),
+            1..DICTIONARY_0 => Ok(build.token(u16::from(tag))),
+            LIST_EMPTY => Ok(build.text("")),
+            JID_PAIR | AD_JID | FB_JID | INTEROP_JID => {
+                let jid = self.jid(tag, build)?;
+                build.jid_text(jid)
+            }
+            _ => self.plain(tag, build),
         }
+    }
+
+    #[inline(always)]
+    fn value<B: Build>(&mut self, build: &mut B) -> Result<B::Value, B::Error> {
+        let tag = self.byte()?;
+        if matches!(tag, JID_PAIR | AD_JID | FB_JID | INTEROP_JID) {
+            let jid = self.jid(tag, build)?;
+            return build.jid_value(jid);
+        }
+        let text = if tag == LIST_EMPTY { build.text("") } else { self.plain(tag, build)? };
+        Ok(build.text_value(text))
+    }
+
+    /// Text that is neither LIST_EMPTY nor a JID.
+    #[inline]
+    fn plain<B: Build>(&mut self, tag: u8, build: &mut B) -> Result<B::Text, B::Error> {
+        Ok(match self.atom_of(tag)? {
+            Atom::Token(number) => build.token(number),
+            Atom::Plain(text) => build.text(text),
+            Atom::Packed(packed) => packed.with(|text| build.text(text)),
+        })
     }
 
     #[inline(always)]
@@ -305,22 +327,22 @@ impl<'a> Reader<'a> {
         Ok(Packed { bytes, length, alphabet })
     }
 
-    fn jid(&mut self, tag: u8) -> Result<WireJid<'a>, Fault> {
+    fn jid<B: Build>(&mut self, tag: u8, build: &mut B) -> Result<WireJid<'a, B::Text>, B::Error> {
         match tag {
             JID_PAIR => {
-                let user = self.user()?;
+                let user = self.user(build)?;
                 let server = self.server()?;
                 Ok(WireJid { user, server, device: 0, integrator: 0, agent: 0, is_ad: false })
             }
-            AD_JID => self.ad_jid(),
+            AD_JID => self.ad_jid(build),
             FB_JID => {
-                let user = self.user()?;
+                let user = self.user(build)?;
                 let device = self.u16()?;
                 let server = self.server()?;
                 Ok(WireJid { user, server, device, integrator: 0, agent: 0, is_ad: true })
             }
             _ => {
-                let user = self.user()?;
+                let user = self.user(build)?;
                 let device = self.u16()?;
                 let integrator = self.u16()?;
                 self.interop_server();
@@ -329,10 +351,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn ad_jid(&mut self) -> Result<WireJid<'a>, Fault> {
+    fn ad_jid<B: Build>(&mut self, build: &mut B) -> Result<WireJid<'a, B::Text>, B::Error> {
         let domain = self.byte()?;
         let device = u16::from(self.byte()?);
-        let user = self.user()?;
+        let user = self.user(build)?;
         let (server, agent) = match jid::domain_server(domain) {
             Some(server) => (server, 0),
             None => (jid::PN, domain),
@@ -340,9 +362,9 @@ impl<'a> Reader<'a> {
         Ok(WireJid { user, server: Server::Known(server), device, integrator: 0, agent, is_ad: true })
     }
 
-    fn user(&mut self) -> Result<Option<Atom<'a>>, Fault> {
+    fn user<B: Build>(&mut self, build: &mut B) -> Result<Option<B::Text>, B::Error> {
         let tag = self.byte()?;
-        if tag == LIST_EMPTY { Ok(None) } else { self.atom_of(tag).map(Some) }
+        if tag == LIST_EMPTY { Ok(None) } else { self.plain(tag, build).map(Some) }
     }
 
     #[inline]
@@ -364,5 +386,15 @@ impl<'a> Reader<'a> {
         if !matches!(self.server(), Ok(Server::Known(INTEROP))) {
             self.at = at;
         }
+    }
+}
+
+/// Whether the bytes of a piece of text say "", in whichever form.
+#[inline]
+fn is_empty_text(bytes: &[u8]) -> bool {
+    match bytes {
+        [LIST_EMPTY] | [HEX_8 | BINARY_8 | NIBBLE_8, 0] | [BINARY_32, 0, 0, 0, 0] => true,
+        [BINARY_20, high, 0, 0] => high & 0x0f == 0,
+        _ => false,
     }
 }

@@ -24,40 +24,54 @@ enum Body {
 struct TreeBuild;
 
 impl Build for TreeBuild {
+    type Text = String;
+    type Value = String;
     type Attrs = Vec<(String, String)>;
     type Node = Tree;
     type Error = Fault;
+
+    fn token(&mut self, number: u16) -> String {
+        Atom::Token(number).with(str::to_owned)
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        text.to_owned()
+    }
+
+    fn jid_text(&mut self, jid: WireJid<'_, String>) -> Result<String, Fault> {
+        Ok(jid_text(jid))
+    }
+
+    fn text_value(&mut self, text: String) -> String {
+        text
+    }
+
+    fn jid_value(&mut self, jid: WireJid<'_, String>) -> Result<String, Fault> {
+        Ok(jid_text(jid))
+    }
 
     fn attrs(&mut self) -> Result<Self::Attrs, Fault> {
         Ok(Vec::new())
     }
 
-    fn attr(&mut self, attrs: &mut Self::Attrs, name: Text<'_>, value: Text<'_>) -> Result<(), Fault> {
-        attrs.push((text(&name), text(&value)));
+    fn attr(&mut self, attrs: &mut Self::Attrs, name: String, value: String) -> Result<(), Fault> {
+        attrs.push((name, value));
         Ok(())
     }
 
-    fn node(&mut self, tag: Text<'_>, attrs: Self::Attrs, content: Content<'_, Tree>) -> Result<Tree, Fault> {
+    fn node(&mut self, tag: String, attrs: Self::Attrs, content: Content<'_, Self>) -> Result<Tree, Fault> {
         let content = match content {
             Content::None => Body::None,
             Content::Bytes(bytes) => Body::Bytes(bytes.to_vec()),
-            Content::Text(value) => Body::Text(text(&value)),
+            Content::Text(text) => Body::Text(text),
             Content::Nodes(nodes) => Body::Nodes(nodes.collect()),
         };
-        Ok(Tree { tag: text(&tag), attrs, content })
+        Ok(Tree { tag, attrs, content })
     }
 }
 
-fn text(value: &Text<'_>) -> String {
-    match value {
-        Text::Empty => String::new(),
-        Text::Atom(atom) => atom.with(str::to_owned),
-        Text::Jid(wire) => jid_text(wire),
-    }
-}
-
-fn jid_text(wire: &WireJid<'_>) -> String {
-    let mut user = wire.user.map_or_else(String::new, |user| user.with(str::to_owned));
+fn jid_text(wire: WireJid<'_, String>) -> String {
+    let mut user = wire.user.unwrap_or_default();
     if wire.agent > 0 {
         user = format!("{user}_{}", wire.agent);
     }
