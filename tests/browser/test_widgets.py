@@ -200,6 +200,15 @@ def test_the_keyboard(jupyter: Jupyter) -> None:
     page.wait_data(FRAMES, "mode", "paused")
 
 
+UNDER_WAY = """
+view = next(iter(widget._views.values()))
+before = {"turn": view.turn - 1, "following": True, "counters": view.counters}
+late = [9999, 0, "in", "late", "", "", "", "", 1]
+widget.post(lambda: widget.push({"type": "rows", "view": view.name, "rows": [late], **before}))
+"""
+"""Rows that were sent just before the view was held."""
+
+
 def test_scrolling_up_holds_the_view_still(jupyter: Jupyter) -> None:
     page = show(jupyter, "scroll", RECORDING.format(count=3000))
     page.wait_data(FRAMES, "rows", 1000)
@@ -208,9 +217,11 @@ def test_scrolling_up_holds_the_view_still(jupyter: Jupyter) -> None:
     page.wait_data(FRAMES, "mode", "held")
     top = "document.querySelector('.waton-scroller').scrollTop"
     place = page.page.evaluate(top)
+    page.execute(UNDER_WAY)
     page.execute("recording.cross(500)")
     page.wait_data(FRAMES, "total", 3500)
     assert page.page.evaluate(top) == place
+    assert page.data(FRAMES, "rows") == "1000"
     assert page.text(".waton-jump") == "↓ 500 new"
 
     page.page.mouse.wheel(0, -100_000)
