@@ -15,10 +15,12 @@ from waton.client.prekeys import FIRST_UPLOAD
 from waton.errors import HandshakeError
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
+from waton.jid import SERVER, Jid
 from waton.lab.faults import Defect, Fault
 from waton.lab.server import Lab
 from waton.ports import RecordKind
 from waton.protocol import proto
+from waton.protocol.binary_node import Node, decode_node
 from waton.protocol.trace import Layer, Way
 
 
@@ -160,3 +162,56 @@ async def test_reconnect_cuts_a_pause_short_and_revives_a_client_that_gave_up(la
             await waton.client.wait_status(ConnectionStatus.CONNECTING, 10)
         await waton.client.reconnect()
         await waton.client.wait_open(10)
+
+
+@pytest.mark.parametrize(
+    ("stanza", "nack"),
+    [
+        (Node("message", {"id": "ODD1", "from": "x:y@lid", "t": "1", "type": "text"}), None),
+        (Node("message", {"id": "ODD2", "from": Jid("2000", "lid"), "type": "text"}), "487"),
+        (
+            Node(
+                "message",
+                {"id": "ODD3", "from": Jid("2000", "lid"), "t": "1", "type": "text"},
+                [Node("enc", {"v": "2", "type": "skmsg"}, b"\x33\x01\x02")],
+            ),
+            "500",
+        ),
+        (
+            Node(
+                "message",
+                {"id": "ODD4", "from": Jid("2000", "lid"), "t": "1", "type": "text"},
+                [Node("enc", {"v": "2", "type": "pkmsg"}, b"no Signal message at all")],
+            ),
+            "500",
+        ),
+        (Node("receipt", {"from": Jid("2000", "lid")}), None),
+        (
+            Node("notification", {"id": "ODD5", "from": SERVER, "type": "encrypt"}, [Node("count", {"value": "many"})]),
+            "",
+        ),
+    ],
+)
+async def test_a_stanza_that_makes_no_sense_is_answered_by_name_and_the_connection_stays(
+    lab: Lab, stanza: Node, nack: str | None
+) -> None:
+    phone, contact = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(phone)
+        me = waton.client.credentials.me
+        assert me is not None
+        device = lab.service.world.locate(me)
+        assert device is not None
+        session = lab.service.deliveries.session(device)
+        assert session is not None
+        session.endpoint.deliver(stanza, None)
+        await contact.send_text(waton.lid, "and then a good one")
+        await waton.message("and then a good one")
+        answers = [
+            decode_node(trace.data)
+            for trace in waton.traces
+            if trace.layer is Layer.NODE and trace.way is Way.OUT and trace.name == "ack" and trace.id.startswith("ODD")
+        ]
+        assert [answer.attrs.get("error", "") for answer in answers] == ([] if nack is None else [nack])
+        connections = {trace.connection for trace in waton.traces}
+        assert max(connections) == 2, "one to pair, one to log in"

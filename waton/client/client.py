@@ -41,7 +41,7 @@ from waton.errors import (
 )
 from waton.jid import SERVER, Jid, signal_address
 from waton.ports import Clock, Connector, Entropy, RecordKind, Store, Transport
-from waton.protocol.binary_node import Node, get_jid, get_text
+from waton.protocol.binary_node import Node, StanzaError, get_jid, get_text
 from waton.protocol.client_payload import Browser, login_payload, registration_payload
 from waton.protocol.connection import Connection, NodeReceived
 from waton.protocol.credentials import Credentials
@@ -419,7 +419,10 @@ class Client:
 
     async def _to_lane(self, event: NodeReceived) -> None:
         node = event.node
-        sender = get_jid(node, "from")
+        try:
+            sender = get_jid(node, "from")
+        except StanzaError:
+            sender = None  # its handler refuses it; one odd stanza must not end the connection
         lane = f"{node.tag}:{sender.bare if sender else ''}"
         send = self._live().send
         await self._lanes.submit(lane, lambda: self._handle(event, send))

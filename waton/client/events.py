@@ -140,7 +140,7 @@ class MessageUndecryptable:
     type: ClassVar[str] = "messages.undecryptable"
     key: MessageKey
     reason: str
-    """DecryptReason's spelling, or "decode"."""
+    """DecryptReason's spelling, or "decode", "untrusted_identity", "unavailable", "absent"."""
     timestamp: int
     redelivered: bool = False
 

@@ -13,6 +13,7 @@ Source: Baileys Utils/decode-wa-message.ts and Socket/messages-recv.ts for shape
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,12 +28,12 @@ from waton.client.events import (
     MessageUndecryptable,
     UpsertType,
 )
-from waton.errors import DecodeError, DecryptError, DecryptReason, RemoteProtocolError, UntrustedIdentity
+from waton.errors import DecodeError, DecryptError, DecryptReason, Disconnected, RemoteProtocolError, UntrustedIdentity
 from waton.jid import Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import message as content
 from waton.protocol import proto, signal_repo
-from waton.protocol.binary_node import Node
+from waton.protocol.binary_node import Node, StanzaError
 from waton.protocol.connection import NodeReceived
 from waton.protocol.signal_repo import EncType
 from waton.protocol.stanza.message import Enc, IncomingMessage
@@ -47,6 +48,11 @@ Send = Callable[[Node, int | None], Awaitable[None]]
 NACK_PARSING = 487
 NACK_UNHANDLED = 500
 _READABLE = (EncType.PKMSG, EncType.MSG)
+_REASONS: dict[type[Exception], str] = {
+    DecodeError: "decode",
+    UntrustedIdentity: "untrusted_identity",
+    NotImplementedError: DecryptReason.UNSUPPORTED.value,
+}
 _STATUS = {
     ReceiptType.DELIVERED: MessageStatus.DELIVERED,
     ReceiptType.INACTIVE: MessageStatus.DELIVERED,
@@ -110,8 +116,7 @@ class Receiver:
             else:
                 await self._undecryptable(envelope, event, send, error.reason.value)
         except (DecodeError, UntrustedIdentity, NotImplementedError) as error:
-            reason = "decode" if isinstance(error, DecodeError) else type(error).__name__
-            await self._undecryptable(envelope, event, send, reason)
+            await self._undecryptable(envelope, event, send, _REASONS[type(error)])
 
     async def _read_and_commit(self, envelope: _Envelope, event: NodeReceived, send: Send) -> None:
         stanza = envelope.stanza
@@ -249,7 +254,7 @@ class Receiver:
             step.acknowledge(ack(event.node, error=NACK_UNHANDLED, me=self._client.credentials.me))
 
     async def _refuse(self, event: NodeReceived, send: Send, error: int) -> None:
-        if "id" in event.node.attrs and "from" in event.node.attrs:
+        with suppress(StanzaError, Disconnected):  # what names no sender cannot be answered; it stays in the journal
             await send(ack(event.node, error=error, me=self._client.credentials.me), event.trace)
 
     def _trace(

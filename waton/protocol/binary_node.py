@@ -19,6 +19,7 @@ from waton.errors import RemoteProtocolError
 __all__ = [
     "Jid",
     "Node",
+    "StanzaError",
     "content_bytes",
     "decode_node",
     "deflate_node",
