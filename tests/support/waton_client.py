@@ -18,7 +18,7 @@ from waton.infra.websocket import WebSocketConnector
 from waton.jid import Jid
 from waton.lab.phone import Phone
 from waton.lab.server import Lab
-from waton.ports import Store
+from waton.ports import Connector, Store
 from waton.protocol.trace import Trace, Tracer
 
 T = TypeVar("T")
@@ -28,7 +28,8 @@ TIMEOUT = 20.0
 class WatonPeer:
     """One waton client."""
 
-    def __init__(self, lab: Lab, store: Store, name: str) -> None:
+    def __init__(self, lab: Lab, store: Store, name: str, connector: Connector) -> None:
+        self._connector = connector
         self.lab = lab
         self.store = store
         self.name = name
@@ -44,7 +45,7 @@ class WatonPeer:
         client = Client(
             replace(config, query_timeout=15.0),
             store=self.store,
-            connector=WebSocketConnector(),
+            connector=self._connector,
             clock=SystemClock(),
             entropy=SystemEntropy(),
             tracer=Tracer(self.traces.extend),
@@ -122,9 +123,11 @@ class WatonPeer:
 
 
 @asynccontextmanager
-async def waton_peer(lab: Lab, name: str = "Waton", store: Store | None = None) -> AsyncGenerator[WatonPeer]:
+async def waton_peer(
+    lab: Lab, name: str = "Waton", store: Store | None = None, connector: Connector | None = None
+) -> AsyncGenerator[WatonPeer]:
     """A client that is closed afterwards."""
-    peer = WatonPeer(lab, store or MemoryStore(), name)
+    peer = WatonPeer(lab, store or MemoryStore(), name, connector or WebSocketConnector())
     try:
         yield peer
     finally:

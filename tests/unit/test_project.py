@@ -160,7 +160,7 @@ REGISTRY_HOSTS = [
     "files.python" + "hosted",
     "static.crates" + ".io",
     "index.crates" + ".io",
-    "proxy.golang" + ".org",
+    "proxy." + "golang" + ".org",
 ]
 MACHINE_PATH = re.compile(r"(?<![\w.~$}])/(?:work|home|Users|root|farm)/[\w.-]+")
 
