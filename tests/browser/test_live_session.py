@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.conftest import ROOT, Jupyter, LabPage
+from tests.browser.conftest import KERNEL, ROOT, Jupyter, LabPage
 
 pytestmark = pytest.mark.browser
 
@@ -34,11 +34,10 @@ def test_run_all_scan_talk_and_look(jupyter: Jupyter) -> None:
     page.show_cell(cell_of(page, "session.chat_widget"))
     page.wait_for(f"{CHAT}[data-ready='true']")
     page.wait_until("document.body.innerText.includes('You said: Hello from a notebook')")
-    box = page.wait_for(f"{CHAT} textarea, {CHAT} input[type=text]:not([readonly])")
-    page.page.locator(f"{CHAT} textarea, {CHAT} input").last.fill("typed by hand")
-    page.page.locator(f"{CHAT} textarea, {CHAT} input").last.press("Enter")
+    box = page.wait_for(f"{CHAT} .waton-text")
+    box.fill("typed by hand")
+    box.press("Enter")
     page.wait_until("document.querySelector('.waton-chat').innerText.includes('You said: typed by hand')")
-    assert box is not None
     page.screenshot("live-chat")
 
     page.show_cell(cell_of(page, "session.frames_widget()"))
@@ -50,3 +49,13 @@ def test_run_all_scan_talk_and_look(jupyter: Jupyter) -> None:
     # The QR held a secret; the saved notebook does not.
     assert "linked_devices" not in page.saved()
     assert int(page.execute("print(len(session.nodes()))")) > 40
+    me = page.execute("print(session.me)")
+
+    # The same account after the kernel, and with it the lab, was started anew: there is nothing to scan.
+    page.page.evaluate(f"async () => {{ {KERNEL} await kernel.restart(); }}")
+    page.wait_until(f"() => {{ {KERNEL} return kernel.status === 'idle'; }}")
+    page.run_all()
+    page.show_cell(cell_of(page, "session.pairing_widget()"))
+    page.wait_data(PAIRING, "status", "open")
+    assert page.execute("print(session.me)") == me
+    assert page.execute("print(sorted(set(session.nodes()['run'])))").strip() == "[1, 2]"
