@@ -170,6 +170,7 @@ class Registering:
         self._desk.close(self)
         if self._outcome is not None and not self._outcome.done():
             self._outcome.set_exception(error)
+            self._outcome.exception()  # seen: whoever scanned may be gone, and then nobody asks for it
 
 
 def _code(error: RemoteProtocolError) -> int:
