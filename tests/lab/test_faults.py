@@ -77,6 +77,8 @@ class Attempt:
         async with WireClient.open(self.lab, mine) as client:
             offer = await client.next("iq")
             self.scan = asyncio.create_task(self.lab.phones[0].scan(qr(mine, pairing.refs_of(offer)[0])))
+            # Where the fault ends the pairing, so does it end the scan; not every test asks how.
+            self.scan.add_done_callback(lambda scan: scan.cancelled() or scan.exception())
             success = PairSuccess.from_node(await client.next("iq"))
             verified = adv.verify_identity(
                 success.container, adv_secret=mine.adv_secret, identity=mine.identity_key, entropy=bytes(64)
