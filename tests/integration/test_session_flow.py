@@ -12,9 +12,10 @@ from tests.support.waton_client import waton_peer
 from waton.client.backoff import Backoff
 from waton.client.events import ConnectionStatus, MessageStatus, UpsertType
 from waton.client.prekeys import FIRST_UPLOAD
-from waton.errors import HandshakeError
+from waton.errors import Disconnected, HandshakeError
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
+from waton.infra.websocket import WebSocketConnector
 from waton.jid import SERVER, Jid
 from waton.lab.faults import Defect, Fault
 from waton.lab.server import Lab
@@ -215,3 +216,21 @@ async def test_a_stanza_that_makes_no_sense_is_answered_by_name_and_the_connecti
         assert [answer.attrs.get("error", "") for answer in answers] == ([] if nack is None else [nack])
         connections = {trace.connection for trace in waton.traces}
         assert max(connections) == 2, "one to pair, one to log in"
+
+
+async def test_over_tls_the_lab_s_own_certificate_is_trusted_and_no_other() -> None:
+    lab = await Lab.start(clock=SystemClock(), entropy=SystemEntropy(), tls=True)
+    try:
+        phone = await lab.add_phone("Owner")
+        assert lab.wss_url is not None
+        async with waton_peer(lab, "Owner", connector=WebSocketConnector(lab.ca_pem)) as waton:
+            waton.client.config = replace(waton.client.config, url=lab.wss_url)
+            await waton.pair(phone)
+            assert (await waton.client.send_text(phone.lid.bare, "over TLS")).is_accepted
+        async with waton_peer(lab, "Owner") as stranger:
+            stranger.client.config = replace(stranger.client.config, url=lab.wss_url)
+            await stranger.client.start()
+            await stranger.client.wait_status(ConnectionStatus.RECONNECTING, 10)
+            assert isinstance(stranger.client.update.error, Disconnected)
+    finally:
+        await lab.stop()
