@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -73,6 +74,10 @@ def _lab(options: argparse.Namespace) -> int:
     from waton.infra.entropy import SystemEntropy
     from waton.lab.server import serve_forever
 
+    # What the lab did not understand is for whoever runs it to see.
+    log = logging.getLogger("waton.lab")
+    log.addHandler(logging.StreamHandler())
+    log.setLevel(logging.INFO)
     asyncio.run(
         serve_forever(
             state=options.path,
