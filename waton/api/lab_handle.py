@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -90,14 +90,14 @@ class LabHandle:
         self.path = directory
         self._forget = forget
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._thread = LoopThread(f"waton-lab-{directory.name}")
-        try:
+        with ExitStack() as undo:
+            self._thread = LoopThread(f"waton-lab-{directory.name}")
+            undo.callback(self._thread.stop)
             self._recorder = Recorder(Journal.open(directory / "journal.db"), client="lab", vantage="lab")
+            undo.callback(self._recorder.close)
             self._analysis = Analysis(directory / "journal.db")
             self._lab = self._thread.run(self._open(port, tls))
-        except BaseException:
-            self._thread.stop()
-            raise
+            undo.pop_all()
         atexit.register(self.stop)
 
     async def _open(self, port: int, tls: bool) -> Lab:

@@ -12,7 +12,7 @@ import atexit
 import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -153,22 +153,29 @@ class Session:
     def close_sync(self) -> None:
         """The blocking form of close()."""
         with self._lock:
-            if self._thread is not None:
-                self._close_on(self._thread)
-                self._thread.stop()
-                self._thread = None
-                atexit.unregister(self.close_sync)
-            self.is_over = True
-        self._forget(self)
+            thread, self._thread = self._thread, None
+            try:
+                if thread is not None:
+                    atexit.unregister(self.close_sync)
+                    self._close_on(thread)
+            finally:
+                if thread is not None:
+                    thread.stop()
+                self.is_over = True
+                self._forget(self)
 
     def _close_on(self, thread: LoopThread) -> None:
-        # The recorder after the client, which still has something to say; the store last, for it is what is locked.
-        if self._client is not None:
-            thread.run(self._client.close())
-        if self._recorder is not None:
-            self._recorder.close()
-        if self._store is not None:
-            thread.run(self._store.close())
+        # Undone from the last to the first, all of them whatever one says: the client, then the recorder (the client
+        # still has something to say), then the store, which is what is locked.
+        with ExitStack() as closing:
+            if self._store is not None:
+                store = self._store
+                closing.callback(lambda: thread.run(store.close()))
+            if self._recorder is not None:
+                closing.callback(self._recorder.close)
+            if self._client is not None:
+                client = self._client
+                closing.callback(lambda: thread.run(client.close()))
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -9,6 +9,7 @@ Source: Baileys Signal/lid-mapping.ts and Signal/libsignal.ts (jidToSignalProtoc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from waton.client.event_pipeline import Step
@@ -40,33 +41,50 @@ async def phone_number(reader: Reader, jid: Jid) -> Jid | None:
     return None if pn_user is None else Jid(pn_user.decode(), JidServer.PN, jid.device)
 
 
+async def forms(reader: Reader, jids: Iterable[Jid]) -> frozenset[str]:
+    """The names under which these people's records may live now: each address as it is and as it is canonical.
+
+    They are the names of the locks to hold while such records are read and written; see Client.hold.
+    """
+    names: set[str] = set()
+    for jid in jids:
+        names |= {str(jid.bare), str((await canonical(reader, jid)).bare)}
+    return frozenset(names)
+
+
 async def learn(step: Step, pn: Jid, lid: Jid, *, source: str) -> None:
-    """Store that `pn` and `lid` are one person; move sessions that live under the phone number.
+    """Store that `pn` and `lid` are one person; move what lives under the phone number, all devices of it.
+
+    From here on nobody looks under the phone number, so a device left behind would lose its session. Where both names
+    hold a record, the LID's counts and the other stays where it is. Hold both people's locks.
 
     Args:
         step: the unit of work of the stanza that taught us.
-        pn: with any device; its device's session is the one that moves.
+        pn: with any device.
         lid: the same person's LID, any device.
         source: which stanza taught us, for the transition.
     """
     if not (pn.is_pn and lid.is_lid):
         return
     known = await step.load(RecordKind.LID_MAPPING, _key(pn))
-    if known != lid.user.encode():
-        step.save(RecordKind.LID_MAPPING, _key(pn), lid.user.encode())
-        step.save(RecordKind.LID_MAPPING, _key(lid), pn.user.encode())
-        step.transition("lid_mapping", "unknown" if known is None else "other", "known", source=source)
-    old, new = signal_address(pn), signal_address(Jid(lid.user, JidServer.LID, pn.device))
+    if known == lid.user.encode():
+        return
+    step.save(RecordKind.LID_MAPPING, _key(pn), lid.user.encode())
+    step.save(RecordKind.LID_MAPPING, _key(lid), pn.user.encode())
+    step.transition("lid_mapping", "unknown" if known is None else "other", "known", source=source)
     for kind in _MOVED:
-        await _move(step, kind, old, new)
+        for old in await step.unit.keys(kind):
+            user, _, device = old.rpartition(".")
+            if user == pn.user:
+                new = signal_address(Jid(lid.user, JidServer.LID, int(device)))
+                await _move(step, kind, old, new)
 
 
 async def _move(step: Step, kind: RecordKind, old: str, new: str) -> None:
     record = await step.load(kind, old)
-    if record is None:
+    if record is None or await step.load(kind, new) is not None:
         return
-    if await step.load(kind, new) is None:
-        step.save(kind, new, record)
+    step.save(kind, new, record)
     step.save(kind, old, None)
     step.transition("migration", "pn", "lid", kind=kind.value)
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from waton.client import pairing, prekeys
+from waton.client import addresses, pairing, prekeys
 from waton.client.backoff import Backoff
 from waton.client.devices import DeviceLists
 from waton.client.event_pipeline import EventPipeline, Step, Subscriber
@@ -153,10 +153,19 @@ class Client:
     def clock(self) -> Clock:
         return self._clock
 
-    @property
-    def locks(self) -> KeyedLocks:
-        """Locks over Signal addresses: hold one while a session's record is read and written."""
-        return self._locks
+    @asynccontextmanager
+    async def hold(self, people: Iterable[Jid]) -> AsyncGenerator[None]:
+        """Hold these people's locks: whoever reads a session's record and writes it back does so in here.
+
+        A mapping learnt while we waited gives a person another name; then the wait begins anew with both.
+        """
+        known = tuple(people)
+        while True:
+            names = await addresses.forms(self._store, known)
+            async with self._locks.hold(names):
+                if await addresses.forms(self._store, known) <= names:
+                    yield
+                    return
 
     @property
     def devices(self) -> DeviceLists:
@@ -514,10 +523,10 @@ class Client:
         lid = get_jid(node, "lid")
         mine = self.credentials
         if lid is not None and mine.me is not None:
-            async with self.pipeline.step(parent=trace) as step:
+            async with self.hold([mine.me, lid]), self.pipeline.step(parent=trace) as step:
                 if lid != mine.lid:
-                    self.save_credentials(step, mine.evolve(lid=lid), "lid")
-                await self._receiver.learn_own_mapping(step, mine.me, lid)
+                    self.save_credentials(step, self.credentials.evolve(lid=lid), "lid")
+                await addresses.learn(step, mine.me, lid, source="success")
         count = await self.query("encrypt", iq.IqType.GET, [Node("count")])
         await self._stock_prekeys(prekey_count(count), trace)
         await self.query("passive", iq.IqType.SET, [Node("active")])

@@ -18,7 +18,7 @@ from waton._core import PreKeyBundle, session_is_open
 from waton.client import addresses
 from waton.client.event_pipeline import Step
 from waton.client.events import MessageKey, MessageStatus, MessagesUpdate, MessagesUpsert, UpsertType
-from waton.errors import InvalidSignature, LocalProtocolError, RemoteProtocolError
+from waton.errors import DecryptError, InvalidSignature, LocalProtocolError, RemoteProtocolError, StorageError
 from waton.jid import SERVER, Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import message as content
@@ -58,8 +58,6 @@ class _Target:
 
     wire: Jid
     """How the stanza names it."""
-    address: str
-    """Where its session lives."""
     plain: bytes
     """The padded plaintext: the message, or for our own devices its wrapper."""
 
@@ -97,10 +95,10 @@ class Sender:
         if not targets:
             raise LocalProtocolError("the server knows no device to send to")
         bundles, skipped = await self._missing_bundles(targets)
-        async with client.locks.hold(target.address for target in targets):
+        async with client.hold(target.wire for target in targets):
             async with client.pipeline.step() as step:
                 encs, failed = await self._encrypt(step, targets, bundles)
-                skipped |= failed
+                skipped = failed | skipped
                 if not encs:
                     raise LocalProtocolError("no device could be encrypted for")
                 self._store(step, id, to, me, message)
@@ -122,9 +120,9 @@ class Sender:
         plain = message.SerializeToString()
         wrapped = content.device_sent(to, message).SerializeToString()
         found = await client.devices.of([to, me])
-        async with client.pipeline.step() as step:
-            for result in found.values():
-                if result.lid is not None and result.jid.is_pn:
+        for result in found.values():
+            if result.lid is not None and result.jid.is_pn:
+                async with client.hold([result.jid, result.lid]), client.pipeline.step() as step:
                     await addresses.learn(step, result.jid, result.lid, source="usync")
         targets: list[_Target] = []
         for user in dict.fromkeys([to, me.bare]):
@@ -133,66 +131,63 @@ class Sender:
                 if client.is_me(device) and device.device == me.device:
                     continue
                 body = wrapped if client.is_me(device) else plain
-                padded = pad(body, client.entropy.take(1)[0])
-                address = signal_address(await addresses.canonical(client.store, device))
-                targets.append(_Target(device, address, padded))
+                targets.append(_Target(device, pad(body, client.entropy.take(1)[0])))
         return targets
 
-    async def _missing_bundles(self, targets: list[_Target]) -> tuple[dict[str, PreKeyBundle], dict[Jid, str]]:
-        """Bundles of the devices we have no session with, by address; and those the server has none for."""
-        missing: dict[Jid, str] = {}
-        for target in targets:
-            record = await self._client.store.load(RecordKind.SESSION, target.address)
-            if record is None or not session_is_open(record):
-                missing[target.wire] = target.address
+    async def _missing_bundles(self, targets: list[_Target]) -> tuple[dict[Jid, PreKeyBundle], dict[Jid, str]]:
+        """Bundles of the devices we have no session with, and those the server has none for."""
+        missing = [target.wire for target in targets if not await self._has_session(target.wire)]
         if not missing:
             return {}, {}
-        answer = await self._client.query("encrypt", iq.IqType.GET, encrypt.bundles_query(list(missing)))
-        bundles: dict[str, PreKeyBundle] = {}
+        answer = await self._client.query("encrypt", iq.IqType.GET, encrypt.bundles_query(missing))
+        bundles: dict[Jid, PreKeyBundle] = {}
         skipped = dict.fromkeys(missing, "no answer for this device")
         for user in require_child(answer, "list").children("user"):
             jid = get_jid(user, "jid")
-            if jid is None or jid not in missing:
+            if jid is None or jid not in skipped:
                 continue
             try:
-                bundles[missing[jid]] = signal_repo.bundle_from_node(user)
+                bundles[jid] = signal_repo.bundle_from_node(user)
                 del skipped[jid]
             except RemoteProtocolError as error:
                 refused = user.child("error")
                 skipped[jid] = (get_text(refused, "text") or "refused") if refused is not None else str(error)
         return bundles, skipped
 
+    async def _has_session(self, device: Jid) -> bool:
+        address = signal_address(await addresses.canonical(self._client.store, device))
+        record = await self._client.store.load(RecordKind.SESSION, address)
+        return record is not None and session_is_open(record)
+
     async def _encrypt(
-        self, step: Step, targets: Iterable[_Target], bundles: dict[str, PreKeyBundle]
+        self, step: Step, targets: Iterable[_Target], bundles: dict[Jid, PreKeyBundle]
     ) -> tuple[list[tuple[Jid, Enc]], dict[Jid, str]]:
+        """A ciphertext for each device that one can be made for; and why not, for the others."""
         encs: list[tuple[Jid, Enc]] = []
         failed: dict[Jid, str] = {}
         for target in targets:
+            address = signal_address(await addresses.canonical(step, target.wire))
             try:
-                record = await self._session(step, target, bundles.get(target.address))
-            except InvalidSignature as error:
+                record = await self._session(step, target.wire, address, bundles.get(target.wire))
+                sealed = signal_repo.encrypt(record, target.plain)
+            except (InvalidSignature, DecryptError, StorageError) as error:
                 failed[target.wire] = str(error)
                 continue
-            if record is None:
-                continue
-            sealed = signal_repo.encrypt(record, target.plain)
-            step.save(RecordKind.SESSION, target.address, sealed.record)
+            step.save(RecordKind.SESSION, address, sealed.record)
             encs.append((target.wire, Enc(sealed.type, sealed.ciphertext)))
         return encs, failed
 
-    async def _session(self, step: Step, target: _Target, bundle: PreKeyBundle | None) -> bytes | None:
-        """The session's record, opened from the bundle if there is none; None when there is neither."""
-        record = await step.load(RecordKind.SESSION, target.address)
-        if record is not None and session_is_open(record):
-            return record
-        if bundle is None:
-            return None
+    async def _session(self, step: Step, device: Jid, address: str, bundle: PreKeyBundle | None) -> bytes:
+        """The session's record, opened from the bundle if there is none; empty when there is neither."""
+        record = await step.load(RecordKind.SESSION, address)
+        if bundle is None or (record is not None and session_is_open(record)):
+            return record or b""
         mine = self._client.credentials
         opened = signal_repo.open_session(
             record, bundle, signal_repo.LocalIdentity.of(mine), entropy=self._client.entropy.take(64)
         )
-        await self._remember_identity(step, target.address, bundle.identity_key)
-        step.transition("session", "none", "open", device=target.wire.device)
+        await self._remember_identity(step, address, bundle.identity_key)
+        step.transition("session", "none", "open", device=device.device)
         return opened
 
     async def _remember_identity(self, step: Step, address: str, key: bytes) -> None:

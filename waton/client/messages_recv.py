@@ -87,10 +87,7 @@ class Receiver:
         except RemoteProtocolError:
             await self._refuse(event, send, NACK_PARSING)
             return
-        author = stanza.author
-        names = [signal_address(author), signal_address(await addresses.canonical(self._client.store, author))]
-        names += [signal_address(alt.with_device(author.device)) for alt in self._alternatives(stanza)]
-        async with self._client.locks.hold(names):
+        async with self._client.hold([stanza.author, *self._alternatives(stanza)]):
             await self._take(envelope, event, send)
 
     def _envelope(self, stanza: IncomingMessage) -> _Envelope:
@@ -138,10 +135,6 @@ class Receiver:
             await addresses.learn(step, stanza.sender_pn.with_device(author.device), author, source="message")
         elif author.is_pn and stanza.sender_lid is not None:
             await addresses.learn(step, author, stanza.sender_lid, source="message")
-
-    async def learn_own_mapping(self, step: Step, me: Jid, lid: Jid) -> None:
-        """Our own two addresses belong together."""
-        await addresses.learn(step, me, lid, source="success")
 
     async def _decrypt(self, step: Step, author: Jid, enc: Enc) -> bytes:
         """One Signal step in this unit of work; returns the unpadded plaintext."""
@@ -197,7 +190,7 @@ class Receiver:
             # Only our own devices may speak for us; anybody else's wrapper stays as it came.
             unwrapped = content.unwrap_device_sent(message)
             if unwrapped.destination:
-                key = MessageKey(Jid.parse(unwrapped.destination).bare, key.id, True, key.author)
+                key = MessageKey(_destination(unwrapped.destination), key.id, True, key.author)
         upsert = UpsertType.APPEND if stanza.offline is not None or key.from_me else UpsertType.NOTIFY
         step.emit(MessagesUpsert(key, unwrapped.message, stanza.t, upsert, stanza.notify))
         step.transition("message", "new", "received", id=key.id)
@@ -300,3 +293,11 @@ class Receiver:
         t = receipt.t if receipt.t is not None else int(self._client.clock.now())
         step.emit(MessagesUpdate(key, status, receipt.participant or receipt.peer, t))
         step.transition("message", "sent", status.name.lower(), id=id)
+
+
+def _destination(text: str) -> Jid:
+    """The conversation that a deviceSentMessage names. Raises DecodeError."""
+    try:
+        return Jid.parse(text).bare
+    except ValueError as error:
+        raise DecodeError(0, text.encode(), "destination") from error

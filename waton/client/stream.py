@@ -76,6 +76,8 @@ class Stream:
         except Disconnected as error:
             # A wire that we closed ourselves ends for our reason, not for its own.
             raise self._closed or error from error
+        if self._closed is not None:
+            raise self._closed  # what still arrived belongs to a connection that is over
         self.last_inbound = self._clock.now()
         try:
             self._connection.receive(data, self.last_inbound)

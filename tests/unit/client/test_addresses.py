@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.support.memory_store import MemoryStore
+from tests.unit.client.worlds import settle
 from waton.client import addresses
+from waton.client.client import Client, ClientConfig
 from waton.client.event_pipeline import Step
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
+from waton.infra.websocket import WebSocketConnector
 from waton.jid import Jid
 from waton.ports import RecordKind
+from waton.protocol.trace import Tracer
 
 PN, LID = Jid.parse("4915000000001@s.whatsapp.net"), Jid.parse("77000000000001@lid")
 SPEAKER = PN.with_device(3)
@@ -57,31 +65,60 @@ async def test_a_session_under_the_phone_number_moves() -> None:
     ]
 
 
-async def test_only_the_device_that_spoke_moves() -> None:
+async def test_all_devices_of_the_number_move_and_nobody_else_s() -> None:
+    # Nobody looks under the number any more: a companion left behind would lose its session.
     store = MemoryStore()
-    store.records[RecordKind.SESSION, "4915000000001.4"] = b"another device"
-    await learn(store)
-    assert store.records[RecordKind.SESSION, "4915000000001.4"] == b"another device"
+    store.records[RecordKind.SESSION, OLD] = b"speaker"
+    store.records[RecordKind.SESSION, "4915000000001.0"] = b"phone"
+    store.records[RecordKind.SESSION, "49150000000011.0"] = b"a longer number"
+    store.records[RecordKind.SESSION, "4915000000001_128.99"] = b"hosted"
+    await learn(store, PN)
+    sessions = {key: value for (kind, key), value in store.records.items() if kind is RecordKind.SESSION}
+    assert sessions == {
+        NEW: b"speaker",
+        "77000000000001_1.0": b"phone",
+        "49150000000011.0": b"a longer number",
+        "4915000000001_128.99": b"hosted",
+    }
 
 
-async def test_a_session_under_the_lid_is_not_overwritten() -> None:
+async def test_a_session_under_the_lid_counts_and_the_other_is_kept() -> None:
     store = MemoryStore()
     store.records[RecordKind.SESSION, OLD] = b"old"
     store.records[RecordKind.SESSION, NEW] = b"new"
     await learn(store)
     assert store.records[RecordKind.SESSION, NEW] == b"new"
-    assert (RecordKind.SESSION, OLD) not in store.records
+    assert store.records[RecordKind.SESSION, OLD] == b"old"
 
 
-async def test_a_mapping_known_already_still_moves_a_session() -> None:
-    # usync may teach the mapping for the phone; a companion's session is still under its number then.
+async def test_who_waits_for_a_person_that_gets_another_name_waits_for_both() -> None:
     store = MemoryStore()
-    await learn(store, PN)
-    store.records[RecordKind.SESSION, OLD] = b"session"
-    store.transitions.clear()
-    await learn(store)
-    assert store.records[RecordKind.SESSION, NEW] == b"session"
-    assert machines(store) == [("migration", "pn", "lid")]
+    clock, dice = SystemClock(), SystemEntropy()
+    connector = WebSocketConnector()  # never asked
+    client = Client(
+        ClientConfig(), store=store, connector=connector, clock=clock, entropy=dice, tracer=Tracer(lambda _: None)
+    )
+    order: list[str] = []
+    by_lid_done = asyncio.Event()
+
+    async def by_number() -> None:
+        async with client.hold([SPEAKER]):
+            order.append("by number")
+
+    async def by_lid() -> None:
+        async with client.hold([LID]):
+            await by_lid_done.wait()
+            order.append("by LID")
+
+    async with client.hold([PN]):
+        waiting, working = asyncio.create_task(by_number()), asyncio.create_task(by_lid())
+        await settle()
+        await learn(store)
+    await settle()
+    assert order == []
+    by_lid_done.set()
+    await asyncio.gather(waiting, working)
+    assert order == ["by LID", "by number"]
 
 
 async def test_learning_twice_writes_once() -> None:
