@@ -16,7 +16,7 @@ from waton.errors import Disconnected, HandshakeError
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.infra.websocket import WebSocketConnector
-from waton.jid import SERVER, Jid
+from waton.jid import SERVER, Jid, signal_address
 from waton.lab.faults import Defect, Fault
 from waton.lab.server import Lab
 from waton.ports import RecordKind
@@ -234,3 +234,19 @@ async def test_over_tls_the_lab_s_own_certificate_is_trusted_and_no_other() -> N
             assert isinstance(stranger.client.update.error, Disconnected)
     finally:
         await lab.stop()
+
+
+async def test_a_damaged_session_costs_its_own_device_and_no_other(lab: Lab) -> None:
+    phone, contact = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    store = MemoryStore()
+    async with waton_peer(lab, "Owner", store) as waton:
+        await waton.pair(phone)
+        assert (await waton.client.send_text(contact.lid.bare, "first")).is_accepted
+        own = signal_address(phone.lid.bare)
+        assert (RecordKind.SESSION, own) in store.records
+        whole = store.records[RecordKind.SESSION, own]
+        # The record's frame is sound, the session inside is not: it breaks when it is used.
+        store.records[RecordKind.SESSION, own] = whole[:3] + b"\xff" * (len(whole) - 3)
+        result = await waton.client.send_text(contact.lid.bare, "second")
+        assert [jid.bare for jid in result.skipped] == [phone.lid.bare]
+        assert [(await contact.next_message()).text for _ in range(2)] == ["first", "second"]

@@ -157,7 +157,10 @@ class Sender:
     async def _has_session(self, device: Jid) -> bool:
         address = signal_address(await addresses.canonical(self._client.store, device))
         record = await self._client.store.load(RecordKind.SESSION, address)
-        return record is not None and session_is_open(record)
+        try:
+            return record is not None and session_is_open(record)
+        except StorageError:
+            return True  # damaged: no bundle is spent on it, and the step says so of this device alone
 
     async def _encrypt(
         self, step: Step, targets: Iterable[_Target], bundles: dict[Jid, PreKeyBundle]

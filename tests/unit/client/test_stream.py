@@ -368,3 +368,20 @@ async def test_cancel_waits_until_the_task_is_gone() -> None:
     assert log == ["gone"]
     await cancel(task)
     await cancel(None)
+
+
+@pytest.mark.parametrize("is_late_data", [True, False])
+async def test_a_stream_that_we_closed_ends_for_our_reason_whatever_the_wire_does(is_late_data: bool) -> None:
+    made = Live()
+    await made.open()
+    reading = asyncio.create_task(made.stream.run())
+    await settle()
+    await made.stream.close(Disconnected(DisconnectReason.RESTART_REQUIRED))
+    if is_late_data:
+        made.server.send(question())
+    else:
+        made.wire.down.put_nowait(None)
+    with pytest.raises(Disconnected) as gone:
+        await reading
+    assert gone.value.reason is DisconnectReason.RESTART_REQUIRED
+    assert made.received == []
