@@ -10,11 +10,12 @@ unexport CONDA_PREFIX
 
 RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' 2>/dev/null)
 VECTORS := $(wildcard tests/vectors/*.json)
-PEERS := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(wildcard tests/peers/*/package-lock.json))
+LOCKS := waton/parity/oracle/package-lock.json $(wildcard tests/peers/*/package-lock.json)
+PEERS := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(LOCKS))
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help notebook demo test check fix bench build peers lock clean
+.PHONY: help notebook demo parity test check fix bench build peers lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -29,10 +30,13 @@ endif
 demo: $(STAMPS)/notebook $(STAMPS)/build ## the same story in this terminal
 	$(BIN)/python -m waton demo $(ARGS)
 
+parity: $(STAMPS)/notebook $(STAMPS)/build peers ## compare with the real Baileys and renew docs/parity (ARGS="--domain noise" for a part)
+	$(BIN)/python -m waton parity run $(ARGS)
+
 test: $(STAMPS)/test $(STAMPS)/build $(STAMPS)/rust-tests peers ## build, install what tests need, run them all (ARGS="-k noise" for some)
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMPS)/dev $(STAMPS)/build ## format, lint, types, stubs, import floors, Rust lints
+check: $(STAMPS)/dev $(STAMPS)/build peers ## format, lint, types, stubs, import floors, Rust lints
 	tools/check
 
 fix: $(STAMPS)/dev ## what the tools can mend by themselves
@@ -47,7 +51,7 @@ lock: $(STAMPS)/dev ## pin every dependency anew (requirements/, Cargo.lock, tes
 	tools/lock
 
 clean: ## remove what was built and installed
-	rm -rf $(VENV) target dist waton/_core*.so tests/peers/*/node_modules .hypothesis
+	rm -rf $(VENV) target dist waton/_core*.so waton/parity/oracle/node_modules tests/peers/*/node_modules .hypothesis
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 
 # The environment. Each list of pins contains the one before it.
@@ -70,11 +74,11 @@ $(STAMPS)/rust-tests: $(RUST) $(VECTORS) | $(STAMPS)/venv
 	@touch $@
 
 # The other implementations that peer tests talk to. Without Node the tests that need them say so themselves.
-ifneq ($(filter test bench peers,$(MAKECMDGOALS)),)
+ifneq ($(filter test check bench parity peers,$(MAKECMDGOALS)),)
 HAVE_NODE := $(shell command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && echo yes)
 endif
 peers: $(if $(HAVE_NODE),$(PEERS))
 
-tests/peers/%/node_modules/.package-lock.json: tests/peers/%/package-lock.json tests/peers/%/package.json
-	cd $(@D)/.. && npm ci --no-audit --no-fund --ignore-scripts --silent
+%/node_modules/.package-lock.json: %/package-lock.json %/package.json
+	cd $* && npm ci --no-audit --no-fund --ignore-scripts --silent
 	@touch $@

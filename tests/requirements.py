@@ -7,7 +7,6 @@ in the environment each such skip is a failure instead, so that a run that claim
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from tools.proto import generate
+from waton.parity.oracle import find_node
+from waton.parity.oracle.install import NODE_MAJOR
+from waton.parity.oracle.install import locate as find_baileys
 
 PEERS = Path(__file__).parent / "peers"
-NODE_MAJOR = 20
 REQUIRE_ALL = "WATON_REQUIRE_ALL"
 
 
@@ -31,16 +32,6 @@ class Requirement:
     how_to_get_it: str
     find: Callable[[], Path | None]
     """Its place on this machine, or None."""
-
-
-def find_node() -> Path | None:
-    """Node of NODE_MAJOR or newer, on the PATH."""
-    node = shutil.which("node")
-    if node is None:
-        return None
-    asked = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=False)
-    major = asked.stdout.strip().removeprefix("v").partition(".")[0]
-    return Path(node) if major.isdigit() and int(major) >= NODE_MAJOR else None
 
 
 def find_chromium() -> Path | None:
@@ -91,7 +82,7 @@ REQUIREMENTS = {
         Requirement(
             "baileys",
             f"Baileys: `make peers` ({NODE_HINT})",
-            lambda: find_peer("baileys", "baileys"),
+            lambda: find_baileys() if find_node() else None,
         ),
         Requirement(
             "libsignal",

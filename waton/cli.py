@@ -1,4 +1,4 @@
-"""The command line: `waton demo | lab | notebook`.
+"""The command line: `waton demo | lab | notebook | parity`.
 
 Printing is this module's business and nobody else's.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import logging
 import sys
@@ -50,7 +51,38 @@ def _parser() -> argparse.ArgumentParser:
     notebook.add_argument("--headless", action="store_true", help="execute it and print what happened")
     notebook.add_argument("--port", type=int, default=8888)
     notebook.set_defaults(run=_notebook)
+
+    _add_parity(commands.add_parser("parity", help="compare with the real Baileys"))
     return parser
+
+
+def _add_parity(parity: argparse.ArgumentParser) -> None:
+    commands = parity.add_subparsers(required=True, metavar="command")
+    setup = commands.add_parser("setup", help="install the Baileys to compare with (needs Node 20)")
+    setup.add_argument("--baileys", metavar="VERSION", help="another version than the pinned one")
+    setup.set_defaults(run=_parity_setup)
+
+    for name, told in (
+        ("run", "compare, hold the outcome to the baseline, and write both if nothing got worse"),
+        ("gate", "compare and hold the outcome to the baseline; write nothing"),
+    ):
+        command = commands.add_parser(name, help=told)
+        command.add_argument("--domain", help="one domain only; nothing is written then")
+        command.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+        command.add_argument("--baileys", metavar="VERSION", help="another version than the pinned one")
+        command.add_argument("--baseline", type=Path, help="the file to hold it to (default: the one in docs/parity)")
+        if name == "run":
+            command.add_argument("--accept", action="store_true", help="write even if rows got worse or vanished")
+        command.set_defaults(run=_parity_run, writes=name == "run", accept=False)
+
+    drift = commands.add_parser("drift", help="what changed between two Baileys, or is new to waton")
+    drift.add_argument("old", nargs="?", help="a version that is installed, or a folder")
+    drift.add_argument("new", nargs="?", help="a version that is installed, or a folder")
+    drift.add_argument("--proto", type=Path, help="instead: a WAProto to hold against ours")
+    drift.add_argument("--tokens", type=Path, help="instead: a token dictionary to hold against ours")
+    drift.add_argument("--web-version", help="instead: a version of WhatsApp Web, 2.3000.N")
+    drift.add_argument("--json", action="store_true", help="print one JSON list, and nothing else")
+    drift.set_defaults(run=_parity_drift)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -103,3 +135,54 @@ def _notebook(options: argparse.Namespace) -> int:
     from waton.notebook_run import open_jupyterlab
 
     return open_jupyterlab(options.notebook, options.port)
+
+
+def _parity_setup(options: argparse.Namespace) -> int:
+    from waton.parity.oracle import PINNED, install
+
+    package = install(options.baileys or PINNED, print)
+    print(f"Baileys is at {package}")
+    return 0
+
+
+def _parity_run(options: argparse.Namespace) -> int:
+    from waton.parity import compare
+
+    def say(line: str) -> None:
+        if not options.json:
+            print(line, flush=True)
+
+    outcome = compare.compare(
+        version=options.baileys,
+        domain=options.domain,
+        baseline=options.baseline,
+        writes=options.writes,
+        accept=options.accept,
+        say=say,
+        progress=_progress if sys.stderr.isatty() else None,
+    )
+    if options.json:
+        print(json.dumps(outcome.summary()))
+    return 1 if outcome.complaints else 0
+
+
+def _progress(line: str) -> None:
+    print(f"\r\033[K{line[:100]}", end="", file=sys.stderr, flush=True)
+
+
+def _parity_drift(options: argparse.Namespace) -> int:
+    from waton.parity import compare
+
+    changes = compare.drift(
+        options.old, options.new, proto=options.proto, tokens=options.tokens, web_version=options.web_version
+    )
+    if options.json:
+        print(json.dumps([dataclasses.asdict(change) for change in changes]))
+    else:
+        for change in changes:
+            values = " -> ".join(value for value in (change.old, change.new) if value)
+            print(
+                f"{change.change:9} {'known  ' if change.known else 'UNKNOWN'} {change.kind:16} {change.name}  {values}"
+            )
+        print(f"{len(changes)} changes, {sum(not change.known for change in changes)} of them unknown to waton")
+    return 0

@@ -12,7 +12,7 @@
       IqError                   the server answered an iq with an error
       Disconnected              the connection is gone, with the reason
       QueryTimeout              no answer to an iq in time
-      MediaError  AppStateError  StorageError  CaptureError  LabError
+      MediaError  AppStateError  StorageError  CaptureError  LabError  ParityError
 
 Fields are public; the sentence is built from them; nothing should match on text. No message here ever holds a key, a
 plaintext or a phone number: addresses are shown by `repr(Jid)`, which masks them. Rust raises these classes too, and
@@ -320,3 +320,7 @@ class LabError(WatonError):
 
     def __str__(self) -> str:
         return f"lab: {self.detail}"
+
+
+class ParityError(WatonError):
+    """A comparison that cannot be made: Node, Baileys or a source tree is missing, or is not what it should be."""

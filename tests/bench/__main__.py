@@ -37,7 +37,7 @@ from waton._core import (
 from waton.protocol.framing import PROLOGUE, frame
 
 HERE = Path(__file__).parent
-PEERS = HERE.parent / "peers" / "baileys"
+PEERS = HERE.parents[1] / "waton" / "parity" / "oracle"
 WORKLOADS = HERE / "workloads"
 NODES = {"ack": 2000, "receipt": 2000, "group_msg_60": 50, "group_meta_1000": 3, "usync_2000": 1}
 TEXT = bytes([7]) * 160
@@ -277,7 +277,7 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=0.25, help="for each side of each round")
     chosen = options.parse_args()
     if not (PEERS / "node_modules" / "baileys").exists():
-        print("Baileys is not installed in tests/peers/baileys: `make peers` (needs Node 20)")
+        print("Baileys is not installed: `make peers` (needs Node 20)")
         return 1
     baileys = Baileys()
     print(f"{'benchmark':24} {'waton us':>12} {'Baileys us':>12} {'ratio':>8}  {'spread':>13}  goal")

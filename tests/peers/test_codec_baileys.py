@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from tests.requirements import require
 from tests.unit.core.corpus import corpus, from_json, node, text_of, to_json
 from waton._core import decode_node, encode_node
 from waton.errors import DecodeError
+from waton.parity.oracle import BaileysError, Functions
 
 pytestmark = pytest.mark.peer
 
@@ -22,15 +22,44 @@ CORPUS = corpus()
 INTEROP_JID = 245
 
 
-def ask(questions: list[dict[str, object]]) -> list[dict[str, Any]]:
-    """Baileys' answers, in order."""
-    folder = require("baileys")
-    lines = "".join(json.dumps(question) + "\n" for question in questions)
-    command = [str(require("node")), "codec_oracle.mjs"]
-    done = subprocess.run(command, cwd=folder, input=lines, capture_output=True, text=True, timeout=100, check=True)
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(answers) == len(questions)
-    return answers
+def ask(questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Baileys' answers, in order: {"encode": node} -> {"hex"}, {"decode": hex} -> {"node"}, either -> {"error"}."""
+    with Functions.start(require("baileys")) as baileys:
+        return [answer(baileys, question) for question in questions]
+
+
+def answer(baileys: Functions, question: dict[str, Any]) -> dict[str, Any]:
+    try:
+        if "encode" in question:
+            encoded = baileys.call("lib/WABinary/encode.js", "encodeBinaryNode", to_baileys(question["encode"]))
+            return {"hex": encoded.hex()}
+        body = bytes.fromhex(question["decode"])
+        return {"node": from_baileys(baileys.call("lib/WABinary/decode.js", "decodeBinaryNode", body))}
+    except BaileysError as error:
+        return {"error": str(error)}
+
+
+def to_baileys(value: dict[str, Any]) -> dict[str, Any]:
+    """A node of the corpus as Baileys takes it; attributes without a prototype, so that they may have any name."""
+    content = value["content"]
+    if isinstance(content, list):
+        content = [to_baileys(child) for child in content]
+    elif content is not None:
+        content = bytes.fromhex(content["bytes"]) if "bytes" in content else content["text"]
+    return {
+        "tag": value["tag"],
+        "attrs": {"$null": True, **dict(value["attrs"])},
+        "content": {"$undefined": True} if content is None else content,
+    }
+
+
+def from_baileys(node: dict[str, Any]) -> dict[str, Any]:
+    content = node.get("content")
+    if isinstance(content, list):
+        content = [from_baileys(child) for child in content]
+    elif content is not None:
+        content = {"text": content} if isinstance(content, str) else {"bytes": content.hex()}
+    return {"tag": node["tag"], "attrs": list(node["attrs"].items()), "content": content}
 
 
 def sorted_attrs(value: dict[str, Any]) -> dict[str, Any]:

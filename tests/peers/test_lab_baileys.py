@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from tests.peers.baileys_peer import BaileysError, BaileysPeer
+from tests.requirements import require
 from waton.errors import Disconnected
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
@@ -17,10 +17,12 @@ from waton.jid import Jid
 from waton.lab.faults import Defect, Fault, Harm, Moment, Vouching
 from waton.lab.phone import Phone
 from waton.lab.server import Lab
+from waton.parity.oracle import BaileysError, BaileysPeer
 from waton.protocol.stanza.receipt import ReceiptType
 from waton.protocol.trace import Layer, Trace, Way
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
+require("baileys")
 DELIVERED, READ = 3, 4
 """Baileys' numbers of a message's status."""
 

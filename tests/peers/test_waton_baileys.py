@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.peers.baileys_peer import BaileysPeer
+from tests.requirements import require
 from tests.support.waton_client import WatonPeer, waton_peer
 from waton.client.events import MessageStatus
 from waton.infra.clock import SystemClock
@@ -14,9 +14,11 @@ from waton.infra.entropy import SystemEntropy
 from waton.jid import Jid
 from waton.lab.phone import Phone
 from waton.lab.server import Lab
+from waton.parity.oracle import BaileysPeer
 from waton.protocol.trace import Layer, Way
 
 pytestmark = pytest.mark.peer
+require("baileys")
 
 
 @pytest.fixture

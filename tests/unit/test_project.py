@@ -67,7 +67,7 @@ def test_environment_installs_what_pyproject_asks_for() -> None:
 def test_environment_brings_the_same_languages() -> None:
     conda, _ = environment()
     cargo = tomllib.loads((ROOT / "Cargo.toml").read_text())
-    node = json.loads((ROOT / "tests/peers/baileys/package.json").read_text())["engines"]["node"]
+    node = json.loads((ROOT / "waton/parity/oracle/package.json").read_text())["engines"]["node"]
     assert f"python{pyproject()['project']['requires-python']}" in conda
     assert f"rust>={cargo['package']['rust-version']}" in conda
     assert f"nodejs{node}" in conda
@@ -115,7 +115,8 @@ def test_every_pin_has_a_hash() -> None:
 
 
 def test_peers_are_locked_by_content_not_by_address() -> None:
-    for path in (ROOT / "tests/peers").glob("*/package-lock.json"):
+    paths = [*(ROOT / "tests/peers").glob("*/package-lock.json"), ROOT / "waton/parity/oracle/package-lock.json"]
+    for path in paths:
         packages = json.loads(path.read_text())["packages"]
         assert all("resolved" not in package for package in packages.values()), path
         assert all("integrity" in package for name, package in packages.items() if name), path

@@ -41,6 +41,15 @@ async def phone_number(reader: Reader, jid: Jid) -> Jid | None:
     return None if pn_user is None else Jid(pn_user.decode(), JidServer.PN, jid.device)
 
 
+async def known_as(reader: Reader, jids: Iterable[Jid]) -> frozenset[Jid]:
+    """Every address these people are known to have, each without a device."""
+    found: set[Jid] = set()
+    for jid in jids:
+        others = (await canonical(reader, jid), await phone_number(reader, jid))
+        found |= {address.bare for address in (jid, *others) if address is not None}
+    return frozenset(found)
+
+
 async def forms(reader: Reader, jids: Iterable[Jid]) -> frozenset[str]:
     """The names under which these people's records may live now: each address as it is and as it is canonical.
 

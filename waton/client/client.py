@@ -255,8 +255,10 @@ class Client:
             self._supervisor.cancel()
             with suppress(asyncio.CancelledError):
                 await self._supervisor
-        await self._forget_account("logout")
-        self._move(ConnectionStatus.CLOSED, error=Disconnected(DisconnectReason.LOGGED_OUT))
+        if self.credentials.me is not None:  # unless the server's farewell came first and did it
+            await self._forget_account("logout")
+        if self.update.status is not ConnectionStatus.CLOSED:
+            self._move(ConnectionStatus.CLOSED, error=Disconnected(DisconnectReason.LOGGED_OUT))
 
     # --- the user's verbs ---------------------------------------------------------------------------------------------
 
@@ -488,10 +490,18 @@ class Client:
         sender = get_jid(node, "from")
         kind = get_text(node, "type")
         if kind == "devices" and sender is not None:
-            self._devices.forget(sender)
+            await self._forget_devices(node, sender)
         elif kind == "encrypt" and node.child("count") is not None:
             with suppress(RemoteProtocolError):  # a count that is no number asks for nothing
                 await self._stock_prekeys(prekey_count(node), event.trace)
+
+    async def _forget_devices(self, node: Node, sender: Jid) -> None:
+        """Ask anew for this person's devices, whichever address they were asked for by."""
+        named = {sender}
+        with suppress(StanzaError):  # an odd lid names nobody
+            named |= {lid for lid in (get_jid(node, "lid"),) if lid is not None}
+        for address in await addresses.known_as(self._store, named):
+            self._devices.forget(address)
 
     # --- pairing and login --------------------------------------------------------------------------------------------
 

@@ -87,7 +87,7 @@ class UpsertType(StrEnum):
 
     NOTIFY = "notify"
     APPEND = "append"
-    """From the offline queue, from history or our own."""
+    """From the offline queue, from history, or sent by this device."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

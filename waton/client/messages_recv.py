@@ -191,7 +191,7 @@ class Receiver:
             unwrapped = content.unwrap_device_sent(message)
             if unwrapped.destination:
                 key = MessageKey(_destination(unwrapped.destination), key.id, True, key.author)
-        upsert = UpsertType.APPEND if stanza.offline is not None or key.from_me else UpsertType.NOTIFY
+        upsert = UpsertType.NOTIFY if stanza.offline is None else UpsertType.APPEND
         step.emit(MessagesUpsert(key, unwrapped.message, stanza.t, upsert, stanza.notify))
         step.transition("message", "new", "received", id=key.id)
 

@@ -169,6 +169,11 @@ class Lab:
         """32 bytes: the public root of this lab's Noise certificates."""
         return self.authority.root.public
 
+    @property
+    def connections(self) -> int:
+        """How many connections clients have made so far; the next one's traces carry the number after this."""
+        return self._connections
+
     # --- phones -----------------------------------------------------------------------------------------------------
 
     async def add_phone(self, name: str, pn: str | None = None, lid: str | None = None) -> Phone:

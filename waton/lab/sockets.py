@@ -26,6 +26,7 @@ from waton.protocol.connection import Connection, ConnectionState, HandshakeFini
 from waton.protocol.framing import MAX_FRAME, frame
 from waton.protocol.noise import ServerHandshake
 from waton.protocol.stanza import stream
+from waton.protocol.trace import Layer, Way
 
 if TYPE_CHECKING:
     from waton.lab.server import Lab
@@ -115,6 +116,7 @@ class Socket:
                 self._phase.on_node(event.node, event.trace)
 
     def _enter(self, event: HandshakeFinished) -> None:
+        self._trace_payload(event.payload)
         try:
             payload = parse_payload(event.payload)
             if payload.HasField("devicePairingData"):
@@ -124,6 +126,13 @@ class Socket:
         except RemoteProtocolError as error:
             self._lab.service.world.note("lab.refused", error=str(error))
             self.finish(stream.failure(_BAD_REQUEST))
+
+    def _trace_payload(self, payload: bytes) -> None:
+        """What the client says about itself; its frame is encrypted, so this is the only place to see it."""
+        now, number = self._lab.clock.now(), self._connection.number
+        self._lab.tracer.add(
+            Layer.FRAME, Way.IN, "client_payload", at=now, size=len(payload), data=payload, connection=number
+        )
 
     def _register(self, payload: proto.ClientPayload, noise: bytes) -> None:
         service = self._lab.service

@@ -23,7 +23,7 @@ class Browser:
 
     os: str = "Mac OS"
     name: str = "Chrome"
-    version: tuple[int, int, int] = (2, 3000, 1035194821)
+    version: tuple[int, int, int] = (2, 3000, 1043857760)
     """Of the web client, not of the browser."""
     country: str = "US"
 

@@ -20,9 +20,13 @@ from waton.protocol import proto
 def message_id(me: Jid | None, now: float, entropy: bytes) -> str:
     """A fresh message id: 3EB0 and 18 hex digits. entropy: 16 random bytes.
 
-    Source: Baileys generateMessageIDV2: SHA-256 over time, user and dice.
+    They are the beginning of a SHA-256 over 44 bytes: Unix seconds (8, big-endian), our user with `@c.us` (20, cut or
+    filled up with zeros), dice (16).
+
+    Source: Baileys generateMessageIDV2.
     """
-    seed = int(now).to_bytes(8, "big") + (f"{me.user}@c.us".encode() if me else b"") + entropy
+    user = f"{me.user}@c.us".encode() if me else b""
+    seed = int(now).to_bytes(8, "big") + user[:20].ljust(20, b"\0") + entropy
     return "3EB0" + sha256(seed).hexdigest()[:18].upper()
 
 

@@ -21,8 +21,16 @@ def test_ids_are_baileys_shape() -> None:
     # Source: Baileys generateMessageIDV2: 3EB0 and 18 upper-case hex digits of SHA-256.
     id = message_id(ME, 1_760_000_000.9, DICE)
     assert re.fullmatch(r"3EB0[0-9A-F]{18}", id)
-    seed = (1_760_000_000).to_bytes(8, "big") + b"4915000000001@c.us" + DICE
+    seed = (1_760_000_000).to_bytes(8, "big") + b"4915000000001@c.us\0\0" + DICE
+    assert len(seed) == 44
     assert id == "3EB0" + sha256(seed).hexdigest()[:18].upper()
+
+
+def test_a_long_user_is_cut_so_that_the_dice_keep_their_place() -> None:
+    # Source: Baileys writes them over it.
+    long = Jid.parse("123456789012345678901234@lid")
+    seed = (1).to_bytes(8, "big") + b"12345678901234567890" + DICE
+    assert message_id(long, 1.0, DICE) == "3EB0" + sha256(seed).hexdigest()[:18].upper()
 
 
 def test_ids_depend_on_who_when_and_the_dice() -> None:

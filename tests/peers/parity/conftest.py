@@ -1,0 +1,28 @@
+"""What the parity tests share: Baileys' side of every scenario, played once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.requirements import require
+from waton.parity.scenarios import scenarios
+from waton.parity.stage import Recording, Scenario
+from waton.parity.wire import play_baileys
+
+
+@pytest.fixture(scope="session")
+def recordings() -> dict[str, Recording]:
+    """What Baileys does in each scenario, by its name."""
+    require("baileys")
+
+    async def record(scenario: Scenario, turn: asyncio.Semaphore) -> tuple[str, Recording]:
+        async with turn:
+            return scenario.name, await play_baileys(scenario)
+
+    async def record_all() -> dict[str, Recording]:
+        turn = asyncio.Semaphore(2)
+        return dict(await asyncio.gather(*(record(scenario, turn) for scenario in scenarios())))
+
+    return asyncio.run(record_all())

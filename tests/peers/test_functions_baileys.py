@@ -1,0 +1,248 @@
+"""The function differential against the real Baileys: the whole table, and, one by one, what we call better."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.requirements import require
+from waton._core import x25519_public_key
+from waton.jid import Jid
+from waton.parity import differential
+from waton.parity.evidence import Evidence, Outcome, Row
+from waton.parity.functions import devices, load, noise, pairing, signal, usync
+from waton.parity.functions.exports import EXPORTS, INTERNALS
+from waton.parity.generators import node
+from waton.parity.known import Differences, known_differences
+from waton.parity.oracle import BaileysError, Functions
+from waton.protocol import proto
+from waton.protocol.binary_node import Node, encode_node
+from waton.protocol.message import kind_of
+
+pytestmark = pytest.mark.peer
+
+GENERICS, CRYPTO = "lib/Utils/generics.js", "lib/Utils/crypto.js"
+WABINARY, DECODE = "lib/WABinary/jid-utils.js", "lib/Utils/decode-wa-message.js"
+
+
+@pytest.fixture(scope="module")
+def baileys() -> Iterator[Functions]:
+    require("baileys")
+    with Functions.start() as running:
+        yield running
+
+
+def device(name: str) -> dict[str, Any]:
+    keys = {key: f"{name} {key}".encode().ljust(32, b".") for key in ("identity", "signed", "noise", "secret", "once")}
+    return keys | {"entropy": bytes(64), "signed_id": 1, "once_id": 1, "registration": 7}
+
+
+# --- the whole table ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def known() -> Differences:
+    return known_differences()
+
+
+@pytest.fixture(scope="module")
+def rows(baileys: Functions, known: Differences) -> list[Row]:
+    return differential.run(baileys, known=known)
+
+
+@pytest.mark.timeout(300)
+def test_nothing_differs_that_nobody_has_explained(rows: list[Row]) -> None:
+    assert [(row.name, row.note, row.fields) for row in rows if row.outcome is Outcome.DIFFERS] == []
+
+
+def test_every_known_difference_is_still_one(rows: list[Row], known: Differences) -> None:
+    assert rows
+    assert known.stale(Evidence.FUNCTION) == []
+
+
+def test_every_export_has_a_row_and_every_row_its_own_name(rows: list[Row], baileys: Functions) -> None:
+    exported = [name for name, kind in baileys.ask("exports").items() if kind in ("function", "class")]
+    compared = {row.name.partition(":")[0] for row in rows}
+    assert len(exported) == 190
+    assert [name for name in exported if name not in compared and f"{name}.parseUSyncQueryResult" not in compared] == []
+    assert [name for name, count in Counter(row.key for row in rows).items() if count > 1] == []
+
+
+def test_the_table_and_the_exports_agree(baileys: Functions) -> None:
+    exported = {name for name, kind in baileys.ask("exports").items() if kind in ("function", "class")}
+    assert exported == set(EXPORTS)
+    assert not set(INTERNALS) & set(EXPORTS)
+
+
+def test_what_the_table_calls_compared_has_a_pair(rows: list[Row]) -> None:
+    assert [row.name for row in rows if "and there is none" in row.note or "not in the table" in row.note] == []
+
+
+def test_nothing_is_left_out_or_missing_without_a_word(rows: list[Row]) -> None:
+    silent = [row.name for row in rows if row.outcome is not Outcome.EQUAL and not row.note]
+    assert silent == []
+    assert [row.name for row in rows if row.outcome is Outcome.BETTER and not row.test] == []
+
+
+def test_the_same_seed_gives_the_same_rows(baileys: Functions) -> None:
+    names = {"jidDecode", "encodeBinaryNode", "extractDeviceJids", "buildAckStanza"}
+    assert differential.run(baileys, only=names, seed=5) == differential.run(baileys, only=names, seed=5)
+
+
+def test_every_pair_is_of_something_in_baileys(baileys: Functions) -> None:
+    for pair in load():
+        module, _, name = pair.theirs.partition(":")
+        assert baileys.ask("has", module=module, name=name.partition(".")[0]), pair.theirs
+        differential.symbol(pair.ours)
+
+
+# --- where Baileys is wrong or weaker -------------------------------------------------------------------------------
+
+
+def test_baileys_overlooks_what_follows_a_node(baileys: Functions) -> None:
+    body = encode_node(Node("iq", {"id": "1"})) + b"more"
+    assert baileys.call("lib/WABinary/decode.js", "decodeBinaryNode", body)["attrs"] == {"id": "1"}
+
+
+def test_an_error_without_a_child_passes_in_baileys(baileys: Functions) -> None:
+    check = "lib/WABinary/generic-utils.js", "assertNodeErrorFree"
+    assert baileys.call(*check, node("iq", {"type": "error"})) is None
+    with pytest.raises(BaileysError):
+        baileys.call(*check, node("iq", {"type": "error"}, [node("error", {"code": "500", "text": "no"})]))
+
+
+def test_baileys_reads_devices_that_no_address_can_have(baileys: Functions) -> None:
+    assert baileys.call(WABINARY, "jidDecode", "1000000:65536@lid")["device"] == 65536
+    encoded = baileys.call("lib/WABinary/encode.js", "encodeBinaryNode", node("t", {"a": "1000000:65536@lid"}))
+    # As a device it is gone: the address is the phone itself.
+    assert baileys.call("lib/WABinary/decode.js", "decodeBinaryNode", encoded)["attrs"]["a"] == "1000000@lid"
+
+
+def test_baileys_takes_a_number_and_a_lid_of_the_same_digits_for_one_person(baileys: Functions) -> None:
+    assert baileys.call(WABINARY, "areJidsSameUser", "1000001@s.whatsapp.net", "1000001@lid") is True
+    assert Jid.parse("1000001@s.whatsapp.net").bare != Jid.parse("1000001@lid").bare
+
+
+@pytest.mark.parametrize("server", ["c.us", "bot"])
+def test_baileys_refuses_senders_of_the_old_server_and_bots(baileys: Functions, server: str) -> None:
+    def read(sender: str) -> Any:
+        stanza = node("message", {"id": "A1", "t": "1800000000", "type": "text", "from": sender})
+        return baileys.call(DECODE, "decodeMessageNode", stanza, "1@s.whatsapp.net", "2@lid")
+
+    assert read("1000000@s.whatsapp.net")["author"] == "1000000@s.whatsapp.net"
+    with pytest.raises(BaileysError, match="Unknown message type"):
+        read(f"1000000@{server}")
+
+
+@pytest.mark.parametrize(("end", "left"), [(b"\x14" * 20, b""), (b"\x01\x02\x03", b""), (b"ab\0", b"ab\0")])
+def test_baileys_takes_any_last_byte_for_padding(baileys: Functions, end: bytes, left: bytes) -> None:
+    text = b"text" if left == b"ab\0" else b""
+    assert baileys.call(GENERICS, "unpadRandomMax16", text + end) == text + left
+
+
+@pytest.mark.parametrize("defect", [name for name in noise.DEFECTS if name != "a root that is not zero"])
+def test_baileys_trusts_every_certificate_chain(baileys: Functions, defect: str) -> None:
+    keys = {"static": b"s" * 32, "ephemeral": b"e" * 32, "server_static": b"S" * 32, "server_ephemeral": b"E" * 32}
+    story = keys | {"payload": b"hello", "routing": b"", "defect": defect, "harm": None, "harm_frame": False}
+    told = noise.with_baileys(baileys, story | {"questions": [], "answers": [], "cuts": []})
+    assert told["the server reads"]["payload"] == b"hello"
+
+
+def test_baileys_accepts_any_signature(baileys: Functions) -> None:
+    public = x25519_public_key(b"k" * 32)
+    assert baileys.call(CRYPTO, "Curve.verify", public, b"message", b"signed by nobody".ljust(64, b".")) is True
+    assert baileys.call("../curve25519-js/lib/index.js", "verify", public, b"message", b"n" * 64) is False
+
+
+def test_baileys_calls_a_removed_device_replaced(baileys: Functions) -> None:
+    said = node("stream:error", {}, [node("conflict", {"type": "device_removed"})])
+    assert baileys.call(GENERICS, "getErrorCodeFromStreamError", said) == {"reason": "conflict", "statusCode": 440}
+
+
+def word(**changes: object) -> dict[str, Any]:
+    made = {"device": device("companion"), "phone": b"p" * 32, "raw_id": 1, "key_index": 2, "dice": b"d" * 64}
+    names = {"jid": "4915000000001:3@s.whatsapp.net", "lid": "77000000000001:3@lid", "platform": "android"}
+    return made | names | {"id": "A1", "business": "", "is_hosted": False, "wrong": ""} | changes
+
+
+def test_baileys_signs_a_hosted_device_as_any_other(baileys: Functions) -> None:
+    signed = pairing.with_baileys(baileys, word(is_hosted=True))["reply"]["content"][0]["content"][0]["content"]
+    assert signed["the device signature"] == "of a device"
+
+
+def test_baileys_pairs_with_a_wrong_account_signature(baileys: Functions) -> None:
+    assert pairing.with_baileys(baileys, word(wrong="signature"))["me"]["jid"] == "4915000000001:3@s.whatsapp.net"
+    with pytest.raises(BaileysError):
+        pairing.with_baileys(baileys, word(wrong="secret"))
+
+
+def test_registration_ids_of_baileys_have_eight_bits(baileys: Functions) -> None:
+    drawn = {baileys.call(GENERICS, "generateRegistrationId", dice=bytes([value, 0x3F])) for value in range(256)}
+    assert drawn == set(range(256))
+
+
+def test_baileys_opens_a_session_with_an_unsigned_prekey(baileys: Functions) -> None:
+    alice = signal.Theirs(baileys, "alice", device("alice"), signal.BOB)
+    alice.open(signal.bundle_answer(device("bob"), signal.BOB, with_prekey=False, harm=True), b"d" * 64)
+    assert alice.write(b"to whom?")[0] == "pkmsg"
+
+
+def test_a_forged_message_ends_a_session_of_baileys(baileys: Functions) -> None:
+    numbers = {"signed_id": 1, "once_id": 1, "registration": 1}
+    story = {"seed": 3, "alice": numbers, "bob": numbers, "with_prekey": False, "steps": [{"text": b"hello"}]}
+    theirs = signal.with_an_impostor(story, signal.Theirs(baileys, "bob", signal.bob_of(story), signal.ALICE))
+    ours = signal.with_an_impostor(story, signal.Ours(signal.bob_of(story), signal.ALICE))
+    assert theirs == [b"hello", b"hello", differential.REFUSED, differential.REFUSED]
+    assert ours == [b"hello", b"hello", differential.REFUSED, b"hello"]
+
+
+def test_one_user_s_error_costs_baileys_the_whole_answer(baileys: Functions) -> None:
+    sound = node("user", {"jid": "1000001@s.whatsapp.net"}, [node("devices", {}, [node("device-list", {}, [])])])
+    error = node("error", {"code": "500", "text": "no"})
+    answer = usync.answer([sound, node("user", {"jid": "1000002@s.whatsapp.net"}, [node("devices", {}, [error])])])
+    with pytest.raises(BaileysError):
+        baileys.ask("usyncResult", protocols=["devices"], answer=answer)
+    assert len(baileys.ask("usyncResult", protocols=["devices"], answer=usync.answer([sound]))["list"]) == 1
+
+
+@pytest.mark.parametrize("name", ["call", "messageHistoryNotice"])
+def test_baileys_finds_no_content_in_a_call(baileys: Functions, name: str) -> None:
+    message = proto.Message()
+    getattr(message, name).SetInParent()
+    argument = {"$proto": "Message", "bytes": message.SerializeToString()}
+    assert baileys.call("lib/Utils/messages.js", "getContentType", argument) is None
+    assert kind_of(message) == name
+
+
+def test_baileys_does_not_know_a_spoiler(baileys: Functions) -> None:
+    message = proto.Message()
+    message.spoilerMessage.SetInParent()
+    argument = {"$proto": "Message", "bytes": message.SerializeToString()}
+    assert baileys.call("lib/Utils/messages.js", "getContentType", argument) is None
+    assert kind_of(message) == "spoilerMessage"
+
+
+def test_baileys_does_not_tell_of_an_inactive_delivery(baileys: Functions) -> None:
+    assert baileys.call(GENERICS, "getStatusFromReceiptType", "inactive") is None
+    assert baileys.call(GENERICS, "getStatusFromReceiptType", {"$undefined": True}) == 3
+
+
+# --- the oracle's own manners ---------------------------------------------------------------------------------------
+
+
+def test_dice_make_key_pairs_too_and_are_put_away(baileys: Functions) -> None:
+    private = b"k" * 32
+    pair = baileys.call(CRYPTO, "Curve.generateKeyPair", dice=private)
+    assert pair["public"] == devices.key_pair(private)["public"]
+    assert (
+        baileys.call(CRYPTO, "Curve.generateKeyPair")["public"]
+        != baileys.call(CRYPTO, "Curve.generateKeyPair")["public"]
+    )
+
+
+def test_rows_are_json(rows: list[Row]) -> None:
+    assert all(json.dumps([row.note, *(field.ours for field in row.fields)]) for row in rows)

@@ -1,0 +1,505 @@
+"""Pairing and login: what a client says of itself, the text in the QR, and its answer to the phone's word.
+
+Payloads are compared field by field, as each side's protobuf says them; signatures are drawn with dice and are checked
+instead. Waton always asks for the whole history, so Baileys is told to.
+
+Source: Baileys Utils/validate-connection.ts, companion-reg-client-utils.ts, browser-utils.ts, auth-utils.ts.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from waton.parity import generators
+from waton.parity.differential import Pair
+from waton.parity.evidence import Domain
+from waton.parity.functions import devices
+from waton.parity.functions.nodes import told, told_by_baileys
+from waton.parity.generators import node
+from waton.parity.oracle.process import Functions
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from waton.protocol.client_payload import Browser
+
+Value: TypeAlias = Any
+
+CONNECTION = "lib/Utils/validate-connection.js"
+COMPANION = "lib/Utils/companion-reg-client-utils.js"
+BROWSERS = "lib/Utils/browser-utils.js"
+AUTH = "lib/Utils/auth-utils.js"
+_NOW = 1_800_000_000
+
+
+def fields(message: Message) -> dict[str, Value]:
+    """Every field that was written, by name."""
+    from google.protobuf.message import Message
+
+    return {field.name: fields(value) if isinstance(value, Message) else value for field, value in message.ListFields()}
+
+
+# --- payloads -------------------------------------------------------------------------------------------------------
+
+
+def _browser(value: Value) -> Browser:
+    from waton.protocol.client_payload import Browser
+
+    return Browser(value["os"], value["name"], tuple(value["version"]), value["country"])
+
+
+def _config(value: Value) -> dict[str, Value]:
+    browser = value["browser"]
+    return {
+        "version": browser["version"],
+        "browser": [browser["os"], browser["name"], "1"],
+        "countryCode": browser["country"],
+        "syncFullHistory": True,
+        "pushName": value["push_name"],
+    }
+
+
+def _payload(data: bytes) -> dict[str, Value]:
+    from waton.protocol import proto
+
+    payload = proto.ClientPayload.FromString(data)
+    told = fields(payload)
+    if payload.HasField("devicePairingData"):
+        props = proto.DeviceProps.FromString(payload.devicePairingData.deviceProps)
+        told["devicePairingData"] = told["devicePairingData"] | {"deviceProps": fields(props)}
+    return told
+
+
+def _clients(names: tuple[str, ...], systems: tuple[str, ...] | None = None) -> SearchStrategy[Value]:
+    browsers = generators.browsers(names)
+    if systems is not None:
+        browsers = browsers.map(lambda browser: browser | {"os": systems[0]})
+    return st.fixed_dictionaries(
+        {
+            "device": generators.credentials(),
+            "browser": browsers,
+            "push_name": generators.prose(20),
+            "me": generators.user_jids(("s.whatsapp.net",)).filter(lambda jid: ":" in jid),
+        }
+    )
+
+
+def _their_registration(baileys: Functions, value: Value) -> Value:
+    args = [devices.theirs(value["device"]), _config(value)]
+    made = baileys.ask("call", module=CONNECTION, name="generateRegistrationNode", args=args, encodeAs="ClientPayload")
+    return _payload(made)
+
+
+def _our_registration(value: Value) -> Value:
+    from waton.protocol.client_payload import registration_payload
+
+    credentials = devices.ours(value["device"]).evolve(push_name=value["push_name"])
+    return _payload(registration_payload(credentials, _browser(value["browser"])))
+
+
+def _their_login(baileys: Functions, value: Value) -> Value:
+    args = [value["me"], _config(value)]
+    return _payload(
+        baileys.ask("call", module=CONNECTION, name="generateLoginNode", args=args, encodeAs="ClientPayload")
+    )
+
+
+def _our_login(value: Value) -> Value:
+    from waton.jid import Jid
+    from waton.protocol.client_payload import login_payload
+
+    return _payload(login_payload(Jid.parse(value["me"]), _browser(value["browser"]), value["push_name"]))
+
+
+def _payloads() -> list[Pair]:
+    def registration(name: str, inputs: Callable[[], SearchStrategy[Value]]) -> Pair:
+        return Pair(
+            f"generateRegistrationNode{name}",
+            Domain.PAIRING,
+            f"{CONNECTION}:generateRegistrationNode",
+            "waton.protocol.client_payload:registration_payload",
+            inputs,
+            _their_registration,
+            _our_registration,
+        )
+
+    def login(name: str, inputs: Callable[[], SearchStrategy[Value]]) -> Pair:
+        return Pair(
+            f"generateLoginNode{name}",
+            Domain.NOISE,
+            f"{CONNECTION}:generateLoginNode",
+            "waton.protocol.client_payload:login_payload",
+            inputs,
+            _their_login,
+            _our_login,
+        )
+
+    desktop = ("Desktop",)
+    return [
+        registration("", lambda: _clients(generators.BROWSER_NAMES)),
+        registration(": the desktop app", lambda: _clients(desktop, ("Windows",))),
+        registration(": a desktop of another system", lambda: _clients(desktop, ("Ubuntu",))),
+        registration(": an Android phone", lambda: _clients(("Android",))),
+        login("", lambda: _clients(generators.BROWSER_NAMES)),
+        login(": the desktop app", lambda: _clients(desktop, ("Windows",))),
+        login(": an Android phone", lambda: _clients(("Android",))),
+    ]
+
+
+# --- the QR ---------------------------------------------------------------------------------------------------------
+
+
+def _kinds(names: tuple[str, ...]) -> Callable[[], SearchStrategy[Value]]:
+    return lambda: generators.browsers(names)
+
+
+def _named(browser: Value) -> list[str]:
+    return [browser["os"], browser["name"], "1"]
+
+
+def _qr_codes() -> SearchStrategy[Value]:
+    return st.fixed_dictionaries(
+        {
+            "ref": st.text(generators.LETTERS + generators.DIGITS + "@/+=,", min_size=1, max_size=60),
+            "noise": generators.keys(),
+            "identity": generators.keys(),
+            "secret": generators.keys(),
+            "browser": generators.browsers(),
+        }
+    )
+
+
+def _their_qr(baileys: Functions, value: Value) -> Value:
+    keys = [b64encode(value[name]).decode() for name in ("noise", "identity", "secret")]
+    return baileys.call(COMPANION, "buildPairingQRData", value["ref"], *keys, _named(value["browser"]))
+
+
+def _our_qr(value: Value) -> str:
+    from waton.protocol.stanza.pairing import QrText
+
+    platform = _browser(value["browser"]).qr_platform
+    return QrText(value["ref"], value["noise"], value["identity"], value["secret"], platform).encode()
+
+
+def _platforms() -> list[Pair]:
+    place = "waton.protocol.client_payload:Browser."
+
+    def platform(name: str, names: tuple[str, ...]) -> Pair:
+        return Pair(
+            f"getPlatformId{name}",
+            Domain.PAIRING,
+            f"{BROWSERS}:getPlatformId",
+            f"{place}platform_type",
+            _kinds(names),
+            lambda baileys, value: int(baileys.call(BROWSERS, "getPlatformId", value["name"])),
+            lambda value: int(_browser(value).platform_type),
+        )
+
+    def companion(export: str, name: str, names: tuple[str, ...]) -> Pair:
+        return Pair(
+            f"{export}{name}",
+            Domain.PAIRING,
+            f"{COMPANION}:{export}",
+            f"{place}qr_platform",
+            _kinds(names),
+            lambda baileys, value: str(baileys.call(COMPANION, export, _named(value))),
+            lambda value: _browser(value).qr_platform,
+        )
+
+    return [
+        platform("", (*generators.BROWSER_NAMES, "Desktop", "Android")),
+        platform(": a browser called unknown", ("unknown",)),
+        companion("getCompanionPlatformId", "", generators.BROWSER_NAMES),
+        companion("getCompanionPlatformId", ": the desktop app", ("Desktop",)),
+        companion("getCompanionWebClientType", "", generators.BROWSER_NAMES),
+        companion("getCompanionWebClientType", ": the desktop app", ("Desktop",)),
+        Pair(
+            "buildPairingQRData",
+            Domain.PAIRING,
+            f"{COMPANION}:buildPairingQRData",
+            "waton.protocol.stanza.pairing:QrText.encode",
+            _qr_codes,
+            _their_qr,
+            _our_qr,
+        ),
+    ]
+
+
+# --- the phone's word -----------------------------------------------------------------------------------------------
+
+
+def _words(*, is_hosted: bool = False, business: bool = False, wrong: str = "") -> SearchStrategy[Value]:
+    return st.fixed_dictionaries(
+        {
+            "device": generators.credentials(),
+            "phone": generators.keys(),
+            "raw_id": st.integers(0, (1 << 32) - 1),
+            "key_index": st.integers(1, 200),
+            "dice": generators.entropy(64),
+            "id": generators.message_ids(),
+            "jid": generators.user_jids(("s.whatsapp.net",)),
+            "lid": generators.user_jids(("lid",)),
+            "platform": st.sampled_from(("android", "iphone", "smba")),
+            "business": generators.words() if business else st.just(""),
+            "is_hosted": st.just(is_hosted),
+            "wrong": st.just(wrong),
+        }
+    )
+
+
+def _container(value: Value) -> bytes:
+    """ADVSignedDeviceIdentityHMAC as the phone makes it, or with one part wrong."""
+    from waton._core import xeddsa_sign
+    from waton.protocol import proto
+
+    kind = proto.ADVEncryptionType.Value("HOSTED" if value["is_hosted"] else "E2EE")
+    details = proto.ADVDeviceIdentity(
+        rawId=value["raw_id"], timestamp=_NOW, keyIndex=value["key_index"], accountType=kind, deviceType=kind
+    ).SerializeToString()
+    companion = devices.key_pair(value["device"]["identity"])["public"]
+    message = (b"\x06\x05" if value["is_hosted"] else b"\x06\x00") + details + companion
+    signature = xeddsa_sign(value["phone"], message, value["dice"])
+    if value["wrong"] == "signature":
+        signature = bytes([signature[0] ^ 1]) + signature[1:]
+    signed = proto.ADVSignedDeviceIdentity(
+        details=details, accountSignatureKey=devices.key_pair(value["phone"])["public"], accountSignature=signature
+    ).SerializeToString()
+    secret = value["device"]["secret"]
+    if value["wrong"] == "secret":
+        secret = bytes([secret[0] ^ 1]) + secret[1:]
+    seal = hmac.digest(secret, (b"\x06\x05" if value["is_hosted"] else b"") + signed, "sha256")
+    made = proto.ADVSignedDeviceIdentityHMAC(details=signed, hmac=seal, accountType=kind)
+    return made.SerializeToString()
+
+
+def _success(value: Value) -> dict[str, Value]:
+    children = [
+        node("device-identity", {}, _container(value)),
+        node("device", {"jid": value["jid"], "lid": value["lid"]}),
+        node("platform", {"name": value["platform"]}),
+    ]
+    if value["business"]:
+        children.append(node("biz", {"name": value["business"]}))
+    inner = node("pair-success", {}, children)
+    return node("iq", {"from": "s.whatsapp.net", "type": "set", "id": value["id"], "xmlns": "md"}, [inner])
+
+
+def _pairing_outcome(value: Value, reply: Value, me: Value) -> Value:
+    """The answer to the server with its identity taken apart, and what is kept."""
+    from waton.protocol import proto
+
+    identity = reply["content"][0]["content"][0]
+    signed = proto.ADVSignedDeviceIdentity.FromString(identity["content"])
+    made = fields(signed)
+    signature = made.pop("deviceSignature", b"")
+    identity["content"] = made | {"the device signature": _who_signed(value, signed.details, signature)}
+    return {"reply": reply, "me": me}
+
+
+def _who_signed(value: Value, details: bytes, signature: bytes) -> str:
+    """Which of the two prefixes the device signature is over; "" when it verifies under neither."""
+    from waton._core import xeddsa_verify
+    from waton.errors import InvalidSignature
+
+    public = devices.key_pair(value["device"]["identity"])["public"]
+    message = details + public + devices.key_pair(value["phone"])["public"]
+    for name, prefix in (("of a device", b"\x06\x01"), ("of a hosted device", b"\x06\x06")):
+        try:
+            xeddsa_verify(public, prefix + message, signature)
+        except (InvalidSignature, ValueError):
+            continue
+        return name
+    return ""
+
+
+def with_baileys(baileys: Functions, value: Value) -> Value:
+    """What Baileys makes of the phone's word."""
+    answer = baileys.call(CONNECTION, "configureSuccessfulPairing", _success(value), devices.theirs(value["device"]))
+    kept = answer["creds"]
+    me = {"jid": kept["me"]["id"], "lid": kept["me"]["lid"], "platform": kept["platform"]}
+    me |= {"name": kept["me"]["name"]} if kept["me"].get("name") else {}
+    reply = told_by_baileys(answer["reply"])
+    return _pairing_outcome(value, _at_the_server(reply), me)
+
+
+def _at_the_server(reply: Value) -> Value:
+    """Baileys writes the server's address with its @; on the wire it is the same."""
+    return reply | {"attrs": [[name, text.lstrip("@")] for name, text in reply["attrs"]]}
+
+
+def _our_pairing(value: Value) -> Value:
+    from waton.client.pairing import accept
+    from waton.parity.functions.nodes import to_ours
+    from waton.protocol.stanza.pairing import PairSuccess
+
+    success = PairSuccess.from_node(to_ours(_success(value)))
+    paired = accept(devices.ours(value["device"]), success, value["dice"])
+    kept = paired.credentials
+    me = {"jid": str(kept.me), "lid": str(kept.lid), "platform": kept.platform}
+    return _pairing_outcome(value, _at_the_server(told(paired.reply)), me)
+
+
+def _words_of_phones() -> list[Pair]:
+    def pairing(name: str, inputs: Callable[[], SearchStrategy[Value]], examples: int | None = None) -> Pair:
+        return Pair(
+            f"configureSuccessfulPairing{name}",
+            Domain.PAIRING,
+            f"{CONNECTION}:configureSuccessfulPairing",
+            "waton.client.pairing:accept",
+            inputs,
+            with_baileys,
+            _our_pairing,
+            examples,
+        )
+
+    def identity(name: str, *, with_key: bool) -> Pair:
+        return Pair(
+            f"encodeSignedDeviceIdentity{name}",
+            Domain.PAIRING,
+            f"{CONNECTION}:encodeSignedDeviceIdentity",
+            "waton.protocol.adv:verify_identity",
+            _words,
+            lambda baileys, value: baileys.ask(
+                "call",
+                module=CONNECTION,
+                name="encodeSignedDeviceIdentity",
+                args=[{"$proto": "ADVSignedDeviceIdentity", "bytes": _verified(value).account}, with_key],
+            ),
+            lambda value: _verified(value).account if with_key else _verified(value).reply,
+            10,
+        )
+
+    return [
+        pairing("", _words, 25),
+        pairing(": a business account", lambda: _words(business=True)),
+        pairing(": a hosted account", lambda: _words(is_hosted=True)),
+        pairing(": a wrong secret", lambda: _words(wrong="secret"), 10),
+        pairing(": a wrong account signature", lambda: _words(wrong="signature"), 10),
+        identity(": with the account's key", with_key=True),
+        identity(": without the account's key", with_key=False),
+    ]
+
+
+def _verified(value: Value) -> Any:
+    from waton.protocol.adv import verify_identity
+
+    mine = devices.ours(value["device"])
+    return verify_identity(
+        _container(value), adv_secret=mine.adv_secret, identity=mine.identity_key, entropy=value["dice"]
+    )
+
+
+# --- a new device ---------------------------------------------------------------------------------------------------
+
+
+def _their_device(baileys: Functions, value: bytes) -> Value:
+    made = baileys.call(AUTH, "initAuthCreds", dice=value)
+    signed = made["signedPreKey"]
+    identity = made["signedIdentityKey"]["public"]
+    return {
+        "adv secret bytes": len(b64decode(made["advSecretKey"])),
+        "signed prekey id": signed["keyId"],
+        "signed prekey verifies": _is_signed(identity, signed["keyPair"]["public"], signed["signature"]),
+        "next prekey id": made["nextPreKeyId"],
+        "is paired": made.get("me") is not None,
+        "keys": len({identity, signed["keyPair"]["public"], made["noiseKey"]["public"]}),
+    }
+
+
+def _our_device(value: bytes) -> Value:
+    made = _generated(value)
+    signed = made.signed_prekey.public
+    return {
+        "adv secret bytes": len(made.adv_secret),
+        "signed prekey id": made.signed_prekey_id,
+        "signed prekey verifies": _is_signed(made.identity_key.public, signed, made.signed_prekey_signature),
+        "next prekey id": made.next_prekey_id,
+        "is paired": made.is_paired,
+        "keys": len({made.identity_key.public, signed, made.noise_key.public}),
+    }
+
+
+def _generated(dice: bytes) -> Any:
+    from waton.protocol.credentials import Credentials
+
+    return Credentials.generate(devices.Dice(dice).take)
+
+
+def _is_signed(identity: bytes, key: bytes, signature: bytes) -> bool:
+    from waton._core import xeddsa_verify
+    from waton.errors import InvalidSignature
+
+    try:
+        xeddsa_verify(identity, b"\x05" + key, signature)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _their_signed_pair(baileys: Functions, value: Value) -> Value:
+    identity = devices.key_pair(value["identity"])
+    made = cast(
+        "dict[str, Any]",
+        baileys.call("lib/Utils/crypto.js", "signedKeyPair", identity, value["signed_id"], dice=value["signed"]),
+    )
+    public = made["keyPair"]["public"]
+    return {"id": made["keyId"], "key": public, "verifies": _is_signed(identity["public"], public, made["signature"])}
+
+
+def _our_signed_pair(value: Value) -> Value:
+    mine = devices.ours(value)
+    public = mine.signed_prekey.public
+    is_signed = _is_signed(mine.identity_key.public, public, mine.signed_prekey_signature)
+    return {"id": mine.signed_prekey_id, "key": public, "verifies": is_signed}
+
+
+def _new_devices() -> list[Pair]:
+    credentials = "waton.protocol.credentials:Credentials"
+    return [
+        Pair(
+            "initAuthCreds",
+            Domain.PAIRING,
+            f"{AUTH}:initAuthCreds",
+            f"{credentials}.generate",
+            lambda: st.binary(min_size=258, max_size=258),
+            _their_device,
+            _our_device,
+            15,
+        ),
+        Pair(
+            "signedKeyPair",
+            Domain.PREKEYS,
+            "lib/Utils/crypto.js:signedKeyPair",
+            credentials,
+            generators.credentials,
+            _their_signed_pair,
+            _our_signed_pair,
+            20,
+        ),
+        Pair(
+            "generateRegistrationId: the largest",
+            Domain.PAIRING,
+            "lib/Utils/generics.js:generateRegistrationId",
+            f"{credentials}.generate",
+            lambda: st.just(None),
+            lambda baileys, value: max(
+                baileys.call("lib/Utils/generics.js", "generateRegistrationId", dice=bytes([first, 0x3F]))
+                for first in range(0, 256, 15)
+            ),
+            lambda value: max(
+                _generated(bytes(160) + second.to_bytes(2, "big") + bytes(64)).registration_id
+                for second in range(16_300, 16_400)
+            ),
+        ),
+    ]
+
+
+def pairs() -> list[Pair]:
+    """The family's pairs."""
+    return [*_payloads(), *_platforms(), *_words_of_phones(), *_new_devices()]

@@ -1,0 +1,208 @@
+"""Known differences in what functions return."""
+
+from waton.parity.known import Known, better, left_out, open_
+
+_CODEC = "tests/peers/test_codec_baileys.py::"
+_HERE = "tests/peers/test_functions_baileys.py::"
+_DIFFERENCES = f"{_CODEC}test_where_we_differ_baileys_still_does_what_we_say"
+_PADDING = f"{_HERE}test_baileys_takes_any_last_byte_for_padding"
+_CERTIFICATES = f"{_HERE}test_baileys_trusts_every_certificate_chain"
+
+
+def _of(pair: str, path: str = "*") -> str:
+    """The pattern for a pair's fields."""
+    return f"function/function/{pair}#{path}"
+
+
+_ADDRESSES = (
+    better(
+        _of("encodeBinaryNode: a name of JavaScript's objects"),
+        "Baileys writes an empty text for such words",
+        _DIFFERENCES,
+    ),
+    better(
+        _of("encodeBinaryNode: an at sign in text"),
+        "Baileys takes any text with an @ for an address",
+        f"{_CODEC}test_text_with_an_at_sign_stays_text",
+    ),
+    better(_of("encodeBinaryNode: an underscore in a user part"), "Baileys drops what follows it", _DIFFERENCES),
+    better(
+        _of("encodeBinaryNode: an agent for a server"), "Baileys drops the agent, and with it the server", _DIFFERENCES
+    ),
+    better(_of("encodeBinaryNode: a second colon in a user part"), "Baileys drops what follows it", _DIFFERENCES),
+    better(_of("encodeBinaryNode: an empty device"), "Baileys drops the colon", _DIFFERENCES),
+    better(
+        _of("encodeBinaryNode: a device where none can be"),
+        "Baileys writes another person's phone number",
+        _DIFFERENCES,
+    ),
+    better(
+        _of("encodeBinaryNode: a device above 255"),
+        "Baileys writes another device's number",
+        f"{_CODEC}test_a_device_that_wraps_in_baileys_is_refused",
+    ),
+    left_out(
+        _of("encodeBinaryNode: names of attributes that are numbers"),
+        "JavaScript sorts such names; no stanza has any, so their order says nothing",
+    ),
+    better(
+        _of("decodeBinaryNode: bytes left over"),
+        "Baileys does not notice that a frame holds more than its node",
+        f"{_HERE}test_baileys_overlooks_what_follows_a_node",
+    ),
+    better(
+        _of("assertNodeErrorFree: type error and nothing in it"),
+        "Baileys takes an answer of type error for a good one when it has no <error>",
+        f"{_HERE}test_an_error_without_a_child_passes_in_baileys",
+    ),
+    better(_of("jidDecode: an agent that stands for none"), "Baileys drops the agent when it writes", _DIFFERENCES),
+    better(
+        _of("jidDecode: a device above 65535"),
+        "no wire form can carry it; Baileys writes another device's number",
+        f"{_HERE}test_baileys_reads_devices_that_no_address_can_have",
+    ),
+    open_(_of("jidNormalizedUser: the old server"), "Jid.bare leaves c.us as it is; s.whatsapp.net is the same person"),
+    better(
+        _of("isPnUser: the old server"),
+        "c.us is a phone number's address too; Baileys knows no sender of it",
+        f"{_HERE}test_baileys_refuses_senders_of_the_old_server_and_bots",
+    ),
+    better(
+        _of("areJidsSameUser: a number and a LID of the same digits"),
+        "two people; Baileys compares the digits alone",
+        f"{_HERE}test_baileys_takes_a_number_and_a_lid_of_the_same_digits_for_one_person",
+    ),
+    open_(
+        _of("makeLibSignalRepository.jidToSignalProtocolAddress: device 99 of another"),
+        "device 99 is kept for hosted accounts; waton does not refuse it elsewhere",
+    ),
+    open_(
+        _of("extractAddressingContext: in a group", "author"),
+        "participant_pn and participant_lid, by which a group's stanzas name the author's other address, are not read",
+    ),
+    open_(
+        _of("extractAddressingContext: of a peer's recipient", "author"),
+        "peer_recipient_pn and peer_recipient_lid are not read",
+    ),
+)
+
+_CONNECTION = (
+    better(_of("makeNoiseHandler: an intermediate signed by another root"), "Baileys trusts it", _CERTIFICATES),
+    better(_of("makeNoiseHandler: a leaf signed by another key"), "Baileys trusts it", _CERTIFICATES),
+    better(_of("makeNoiseHandler: a leaf of another issuer"), "Baileys trusts it", _CERTIFICATES),
+    better(_of("makeNoiseHandler: a leaf that names another key"), "Baileys trusts it", _CERTIFICATES),
+    better(_of("makeNoiseHandler: a chain that has run out"), "Baileys trusts it", _CERTIFICATES),
+    better(
+        _of("Curve.verify: a signature by nobody"),
+        "Baileys accepts any 64 bytes as a signature",
+        f"{_HERE}test_baileys_accepts_any_signature",
+    ),
+    better(
+        _of("getErrorCodeFromStreamError: a removed device without a code"),
+        "Baileys calls a removed device replaced, so that its application connects again",
+        f"{_HERE}test_baileys_calls_a_removed_device_replaced",
+    ),
+)
+
+_PAIRING = (
+    open_(_of("generateRegistrationNode: the desktop app", "webInfo.webSubPlatform"), "the desktop app's own platform"),
+    open_(_of("generateLoginNode: the desktop app", "webInfo.webSubPlatform"), "the desktop app's own platform"),
+    open_(_of("generateRegistrationNode: an Android phone"), "logging in as an Android companion"),
+    open_(_of("generateLoginNode: an Android phone"), "logging in as an Android companion"),
+    open_(_of("getPlatformId: a browser called unknown"), "platform 0 is no browser's; Baileys falls back to Chrome's"),
+    open_(_of("getCompanionPlatformId: the desktop app"), "the QR's number for a desktop app (7, and 8 on Windows)"),
+    open_(_of("getCompanionWebClientType: the desktop app"), "the QR's number for a desktop app (7, and 8 on Windows)"),
+    open_(_of("configureSuccessfulPairing: a business account", "me.name"), "the business name is read and not kept"),
+    better(
+        _of("configureSuccessfulPairing: a hosted account", "reply*the device signature"),
+        "Baileys signs for a hosted device under the prefix of others, and has the right one beside it, unused",
+        f"{_HERE}test_baileys_signs_a_hosted_device_as_any_other",
+    ),
+    better(
+        _of("configureSuccessfulPairing: a wrong account signature"),
+        "Baileys pairs with whoever knows the QR's secret",
+        f"{_HERE}test_baileys_pairs_with_a_wrong_account_signature",
+    ),
+    better(
+        _of("generateRegistrationId: the largest"),
+        "Baileys draws 14 bits and uses 8 of them",
+        f"{_HERE}test_registration_ids_of_baileys_have_eight_bits",
+    ),
+)
+
+_SIGNAL = (
+    better(
+        _of("parseAndInjectE2ESessions: a signed prekey signed by nobody"),
+        "Baileys opens a session with keys nobody has signed",
+        f"{_HERE}test_baileys_opens_a_session_with_an_unsigned_prekey",
+    ),
+    open_(
+        _of("makeLibSignalRepository.decryptMessage: a contact with another identity key"),
+        "a contact's new identity is refused, also the true one: following a change comes with identity-change",
+    ),
+    better(
+        _of("makeLibSignalRepository.decryptMessage: a forged message with another identity key"),
+        "in Baileys a forged message ends the session it pretends to belong to",
+        f"{_HERE}test_a_forged_message_ends_a_session_of_baileys",
+    ),
+)
+
+_USYNC = (
+    open_(
+        _of("USyncQuery.parseUSyncQueryResult: a user without an address"),
+        "one user of whom nothing can be said costs the whole answer",
+    ),
+    better(
+        _of("USyncQuery.parseUSyncQueryResult: an error of one user"),
+        "in Baileys the others' answers are lost with it",
+        f"{_HERE}test_one_user_s_error_costs_baileys_the_whole_answer",
+    ),
+    open_(_of("extractDeviceJids: hosted devices"), "hosted devices are addressed on the server hosted or hosted.lid"),
+    open_(_of("extractDeviceJids: a key index of zero"), "a companion whose key index is 0 is not vouched for"),
+)
+
+_MESSAGES = (
+    better(_of("unpadRandomMax16: more than 16 bytes"), "Baileys takes any last byte for a length", _PADDING),
+    better(_of("unpadRandomMax16: bytes that are not equal"), "Baileys takes any last byte for a length", _PADDING),
+    better(_of("unpadRandomMax16: no bytes"), "Baileys takes any last byte for a length", _PADDING),
+    open_(_of("generateWAMessageContent: the secret of a text"), "messageSecret, from which reporting tokens are made"),
+    better(
+        _of('getContentType: kinds without "Message" in their name'),
+        "Baileys finds no content in them",
+        f"{_HERE}test_baileys_finds_no_content_in_a_call",
+    ),
+    better(
+        _of("getContentType: kinds that Baileys' schema lacks"),
+        "Baileys' schema does not have them, so it finds no content",
+        f"{_HERE}test_baileys_does_not_know_a_spoiler",
+    ),
+    open_(
+        _of("decodeMessageNode: a recipient, and not from us"),
+        "only our own devices may name a recipient; waton ignores another's and takes the message",
+    ),
+    open_(
+        _of("decodeMessageNode: a group, and no participant"),
+        "a group is nobody who could have written it; waton takes the message and fails to decrypt it",
+    ),
+    better(
+        _of("decodeMessageNode: the old server"),
+        "Baileys refuses the stanza as of an unknown kind",
+        f"{_HERE}test_baileys_refuses_senders_of_the_old_server_and_bots",
+    ),
+    better(
+        _of("decodeMessageNode: a bot"),
+        "Baileys refuses the stanza as of an unknown kind",
+        f"{_HERE}test_baileys_refuses_senders_of_the_old_server_and_bots",
+    ),
+    better(
+        _of("getStatusFromReceiptType: delivered to an inactive device"),
+        "a message that arrived where nobody looks has arrived; Baileys does not tell",
+        f"{_HERE}test_baileys_does_not_tell_of_an_inactive_delivery",
+    ),
+    open_(
+        _of("getStatusFromReceiptType: our own other device"),
+        "what our other devices say of a message (sender, read-self) changes no status",
+    ),
+)
+
+KNOWN: tuple[Known, ...] = (*_ADDRESSES, *_CONNECTION, *_PAIRING, *_SIGNAL, *_USYNC, *_MESSAGES)

@@ -1,0 +1,240 @@
+// Commands that call Baileys' functions: whatever it exports, by name, with the clock stopped and the dice known when asked.
+//
+// A few of its parts are no functions of values: the noise handler, the Signal repository, a usync query. For these there
+// are commands that make one, use it and tell what came out.
+import crypto from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import { join } from 'node:path'
+import { load, quiet } from './shared.mjs'
+
+const RealDate = Date
+const realRandomBytes = crypto.randomBytes
+const realGenerateKeyPair = crypto.generateKeyPairSync
+
+function stopClock(seconds) {
+  const now = Math.round(seconds * 1000)
+  globalThis.Date = class extends RealDate {
+    constructor(...args) {
+      if (args.length) super(...args)
+      else super(now)
+    }
+    static now() { return now }
+  }
+}
+
+function loadDice(bytes) {
+  let place = 0
+  crypto.randomBytes = size => Buffer.from(Array.from({ length: size }, () => bytes[place++ % bytes.length]))
+  // OpenSSL's own key pairs know no dice; libsignal falls back to randomBytes when it cannot have them.
+  crypto.generateKeyPairSync = () => { throw new Error('the dice are loaded') }
+  syncBuiltinESMExports()
+}
+
+// Run `work` with Date.now() and crypto.randomBytes as asked; both are as before when it has ended.
+export async function inWorld({ now, dice }, work) {
+  try {
+    if (now != null) stopClock(now)
+    if (dice != null) loadDice(dice)
+    return await work()
+  } finally {
+    globalThis.Date = RealDate
+    if (dice != null) {
+      crypto.randomBytes = realRandomBytes
+      crypto.generateKeyPairSync = realGenerateKeyPair
+      syncBuiltinESMExports()
+    }
+  }
+}
+
+export async function find(module, name) {
+  let holder = await load(module)
+  let value = holder
+  for (const part of name.split('.')) {
+    holder = value
+    value = value?.[part]
+  }
+  if (value === undefined) throw new Error(`${module} has no ${name}`)
+  return { holder, value }
+}
+
+const { proto } = await load('WAProto/index.js')
+const { makeLibSignalRepository } = await load('lib/Signal/libsignal.js')
+const { addTransactionCapability } = await load('lib/Utils/auth-utils.js')
+const { extractDeviceJids, getNextPreKeysNode, parseAndInjectE2ESessions } = await load('lib/Utils/signal.js')
+const { decryptMessageNode } = await load('lib/Utils/decode-wa-message.js')
+const { makeNoiseHandler } = await load('lib/Utils/noise-handler.js')
+const { USyncQuery, USyncUser } = await load('lib/WAUSync/index.js')
+const { decodeDecompressedBinaryNode } = await load('lib/WABinary/decode.js')
+const dictionaries = await load('lib/WABinary/constants.js')
+const { NOISE_WA_HEADER } = await load('lib/Defaults/index.js')
+
+const kind = name => name.split('.').reduce((holder, part) => holder[part], proto)
+const encode = (name, value) => Buffer.from(kind(name).encode(value).finish())
+
+// An argument {"$proto": name, "bytes": ...} is a message of that kind, {"$logger": true} a logger that says nothing.
+function revive(value) {
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return value
+  if (Array.isArray(value)) return value.map(revive)
+  if (typeof value.$proto === 'string') return kind(value.$proto).decode(value.bytes)
+  if (value.$logger === true) return quiet
+  return value
+}
+
+// --- the noise handler ---------------------------------------------------------------------------------------------
+
+// A client's whole life on one connection: its hello, its finish, then frames out and bytes in.
+async function noise({ ephemeral, fixed, routingInfo, serverHello, payload, sends = [], receives = [] }) {
+  const handler = makeNoiseHandler({
+    keyPair: ephemeral, NOISE_HEADER: NOISE_WA_HEADER, logger: quiet, routingInfo: routingInfo ?? undefined
+  })
+  const hello = handler.encodeFrame(encode('HandshakeMessage', { clientHello: { ephemeral: ephemeral.public } }))
+  if (!serverHello) return { hello }
+  const key = handler.processHandshake(proto.HandshakeMessage.decode(serverHello), fixed)
+  const sealed = handler.encrypt(payload)
+  const finish = handler.encodeFrame(encode('HandshakeMessage', { clientFinish: { static: key, payload: sealed } }))
+  await handler.finishInit()
+  const sent = sends.map(body => handler.encodeFrame(body))
+  const received = []
+  for (const bytes of receives) await handler.decodeFrame(bytes, node => received.push(node))
+  return { hello, finish, sent, received }
+}
+
+// --- Signal --------------------------------------------------------------------------------------------------------
+
+const parties = new Map()
+
+function memoryKeys(records = new Map()) {
+  return {
+    async get(type, ids) {
+      const found = {}
+      for (const id of ids) {
+        const value = records.get(`${type}/${id}`)
+        if (value !== undefined) found[id] = value
+      }
+      return found
+    },
+    async set(data) {
+      for (const type in data) {
+        for (const id in data[type]) {
+          const value = data[type][id]
+          if (value === null || value === undefined) records.delete(`${type}/${id}`)
+          else records.set(`${type}/${id}`, value)
+        }
+      }
+    }
+  }
+}
+
+const transactions = { maxCommitRetries: 1, delayBetweenTriesMs: 1 }
+
+async function party({ party: name, creds, prekeys = {} }) {
+  const records = new Map()
+  const keys = addTransactionCapability(memoryKeys(records), quiet, transactions)
+  await keys.set({ 'pre-key': prekeys })
+  parties.get(name)?.repository.close()
+  parties.set(name, { repository: makeLibSignalRepository({ creds, keys }, quiet), keys, records })
+}
+
+const on = work => ({ party: name, now, dice, ...args }) => {
+  const { repository, ...held } = parties.get(name)
+  return inWorld({ now, dice }, () => work(repository, { ...held, ...args }))
+}
+
+// What an application does when it learns that a phone number and a LID are one person.
+async function learn({ lidMapping, migrateSession }, { keys, pn, lid, devices }) {
+  await keys.set({ 'device-list': devices })
+  await lidMapping.storeLIDPNMappings([{ lid, pn }])
+  return migrateSession(pn, lid)
+}
+
+async function readNode(repository, { node, me, lid }) {
+  const reading = decryptMessageNode(node, me, lid, repository, quiet)
+  await reading.decrypt()
+  const { message, key } = reading.fullMessage
+  return { key, author: reading.author, message: message ? encode('Message', message) : null }
+}
+
+// --- usync ---------------------------------------------------------------------------------------------------------
+
+const PROTOCOLS = { devices: 'withDeviceProtocol', lid: 'withLIDProtocol', contact: 'withContactProtocol' }
+
+function usync(protocols) {
+  const query = new USyncQuery()
+  for (const protocol of protocols) query[PROTOCOLS[protocol]]()
+  return query
+}
+
+// What a query for these users holds: the elements of its protocols, and of each user.
+function usyncQuery({ protocols, users, context }) {
+  const query = usync(protocols).withContext(context)
+  for (const user of users) query.withUser(Object.assign(new USyncUser(), user))
+  return {
+    context: query.context,
+    mode: query.mode,
+    query: query.protocols.map(protocol => protocol.getQueryElement()),
+    users: query.users.map(user => query.protocols.map(protocol => protocol.getUserElement(user)).filter(node => node))
+  }
+}
+
+// Which module each exported function comes from.
+async function homes() {
+  const all = await load('lib/index.js')
+  const found = {}
+  for (const folder of ['lib/Utils', 'lib/WABinary', 'lib/WAUSync', 'lib/WAUSync/Protocols', 'lib/WAM']) {
+    for (const file of readdirSync(join(process.argv[2], folder))) {
+      if (!file.endsWith('.js') || file === 'index.js') continue
+      const path = `${folder}/${file}`
+      for (const [name, value] of Object.entries(await load(path))) {
+        if (typeof value === 'function' && all[name] === value) found[name] ??= path
+      }
+    }
+  }
+  return found
+}
+
+export const commands = {
+  call: async ({ module, name, args, now, dice, encodeAs }) => {
+    const { holder, value } = await find(module, name)
+    const result = await inWorld({ now, dice }, () => value.apply(holder, args.map(revive)))
+    return encodeAs ? encode(encodeAs, result) : result
+  },
+  // Every name the package exports, and what it is.
+  exports: async () => {
+    const all = await load('lib/index.js')
+    const kind = value => typeof value !== 'function' ? typeof value : /^class\b/.test(String(value)) ? 'class' : 'function'
+    return Object.fromEntries(Object.keys(all).sort().map(name => [name, kind(all[name])]))
+  },
+  homes,
+  // Whether a module has a name, at its top.
+  has: async ({ module, name }) => {
+    try {
+      return (await load(module))[name] !== undefined
+    } catch (error) {
+      if (error.code === 'ERR_MODULE_NOT_FOUND') return false
+      throw error
+    }
+  },
+  decodeDecompressed: ({ body }) => decodeDecompressedBinaryNode(body, dictionaries),
+  noise,
+  // Signal: a device with its keys, by its name ("party"), and what its repository does.
+  party,
+  inject: on((repository, { answer }) => parseAndInjectE2ESessions(answer, repository)),
+  encrypt: on((repository, { jid, data }) => repository.encryptMessage({ jid, data })),
+  decrypt: on((repository, { jid, type, ciphertext }) => repository.decryptMessage({ jid, type, ciphertext })),
+  sessionInfo: on((repository, { jid }) => repository.getSessionInfo(jid)),
+  validateSession: on((repository, { jid }) => repository.validateSession(jid)),
+  signalAddress: on((repository, { jid }) => repository.jidToSignalProtocolAddress(jid)),
+  learn: on(learn),
+  lidOf: on(({ lidMapping }, { pn }) => lidMapping.getLIDForPN(pn)),
+  pnOf: on(({ lidMapping }, { lid }) => lidMapping.getPNForLID(lid)),
+  sessions: on((repository, { records }) => [...records.keys()].filter(key => key.startsWith('session/')).map(key => key.slice(8))),
+  readNode: on(readNode),
+  // Prekeys for a device that has published none: the stanza, and the numbers afterwards.
+  prekeysNode: ({ creds, count, dice }) => inWorld({ dice }, () => getNextPreKeysNode({ creds, keys: memoryKeys() }, count)),
+  usyncQuery,
+  usyncResult: ({ protocols, answer }) => usync(protocols).parseUSyncQueryResult(answer),
+  usyncDevices: ({ protocols, answer, me, lid }) => {
+    return extractDeviceJids(usync(protocols).parseUSyncQueryResult(answer).list, me, lid, false)
+  }
+}

@@ -1,0 +1,299 @@
+"""A real Baileys client in a process of its own: commands as methods, its events as an ordered list to wait on.
+
+    async with BaileysPeer.start(lab.url, name="Bea") as bea:
+        qr = await bea.qr()
+        ...
+        await bea.opened()
+        key = await bea.send_text(phone.lid, "hello")
+
+`raw` keeps every event exactly as Baileys emitted it. `events` holds what a story waits for, in a smaller form: qr,
+paired, restart, open, close, message, update, receipt, history, presence. Such an event is handed out once: waiting for
+one takes it off the list and leaves the others in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from waton.parity.oracle.install import require_package
+from waton.parity.oracle.process import BaileysError, command, from_wire, to_wire
+
+TIMEOUT = 40.0
+"""Seconds any one step of Baileys may take; its own patience for the first history is 20."""
+_LINE_LIMIT = 1 << 24
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RawEvent:
+    """One event as Baileys emitted it."""
+
+    type: str
+    value: Any
+
+
+class BaileysPeer:
+    """One Baileys client."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str, name: str, config: Mapping[str, Any]) -> None:
+        self._process = process
+        self._settings = {"url": url, "pushName": name, "config": dict(config)}
+        self._replies: dict[int, asyncio.Future[Any]] = {}
+        self._next = 1
+        self._changed = asyncio.Condition()
+        self.raw: list[RawEvent] = []
+        """Everything emitted, in order."""
+        self.events: list[Event] = []
+        """What has happened and was not waited for yet."""
+        self.errors: list[str] = []
+        """What it wrote to stderr."""
+        self.me: Mapping[str, str] = {}
+        """id, lid and name, from the last open."""
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls,
+        url: str,
+        *,
+        name: str = "",
+        log: str = "silent",
+        ca: Path | None = None,
+        package: Path | None = None,
+        config: Mapping[str, Any] | None = None,
+        connect: bool = True,
+    ) -> AsyncGenerator[BaileysPeer]:
+        """Start the process, connect it, and end it afterwards.
+
+        Args:
+            url: the lab's, on loopback.
+            name: push name; with one, Baileys announces presence and sends plain delivery receipts.
+            log: Baileys' level, for what goes to stderr.
+            ca: a PEM file to trust, for wss.
+            package: Baileys' package folder; None takes the installed one.
+            config: further socket options, for example {"keepAliveIntervalMs": 500}.
+            connect: False leaves it to `open`.
+        Raises:
+            ParityError: Node or Baileys is missing.
+        """
+        environment = {**os.environ, "BAILEYS_LOG": log}
+        if ca is not None:
+            environment["NODE_EXTRA_CA_CERTS"] = str(ca)
+        process = await asyncio.create_subprocess_exec(
+            *command(package or require_package()),
+            env=environment,
+            limit=_LINE_LIMIT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        peer = cls(process, url, name, config or {})
+        readers = [asyncio.create_task(peer._read()), asyncio.create_task(peer._read_errors())]
+        try:
+            if connect:
+                await peer.open()
+            yield peer
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+            await asyncio.gather(*readers)
+
+    async def _read(self) -> None:
+        stdout = self._process.stdout
+        while stdout is not None and (line := await stdout.readline()):
+            value = json.loads(line)
+            if "reply" in value:
+                self._settle(value)
+                continue
+            async with self._changed:
+                raw = RawEvent(value["event"], from_wire(value["value"]))
+                self.raw.append(raw)
+                self.events.extend(_told(raw))
+                self._changed.notify_all()
+        for waiting in self._replies.values():
+            if not waiting.done():
+                waiting.set_exception(BaileysError("the process ended", None))
+
+    def _settle(self, value: Event) -> None:
+        waiting = self._replies.pop(value["reply"])
+        if waiting.done():
+            return
+        if "error" in value:
+            waiting.set_exception(BaileysError(value["error"], value.get("code")))
+        else:
+            waiting.set_result(from_wire(value["value"]))
+
+    async def _read_errors(self) -> None:
+        stderr = self._process.stderr
+        while stderr is not None and (line := await stderr.readline()):
+            self.errors.append(line.decode(errors="replace").rstrip())
+
+    async def call(self, command: str, **args: Any) -> Any:
+        """Run one command of sockets.mjs. Raises BaileysError, TimeoutError."""
+        number = self._next
+        self._next += 1
+        self._replies[number] = asyncio.get_running_loop().create_future()
+        stdin = self._process.stdin
+        if stdin is None:
+            raise BaileysError("the process has no pipes", None)
+        line = json.dumps({"id": number, "cmd": command, "args": to_wire({"client": "peer", **args})})
+        stdin.write(line.encode() + b"\n")
+        await stdin.drain()
+        async with asyncio.timeout(TIMEOUT):
+            return await self._replies[number]
+
+    async def event(self, kind: str, wanted: Callable[[Event], bool] = lambda event: True) -> Event:
+        """The oldest event of this kind that fits, come already or still to come. Raises TimeoutError."""
+        return await self.first(kind, lambda event: event["event"] == kind and wanted(event))
+
+    async def first(self, what: str, wanted: Callable[[Event], bool]) -> Event:
+        """The oldest event of any kind that fits; `what` is for the error. Raises TimeoutError."""
+
+        def find() -> Event | None:
+            return next((event for event in self.events if wanted(event)), None)
+
+        try:
+            async with asyncio.timeout(TIMEOUT), self._changed:
+                while (found := find()) is None:
+                    await self._changed.wait()
+                self.events.remove(found)
+                return found
+        except TimeoutError:
+            seen = [event["event"] for event in self.events[-10:]]
+            raise TimeoutError(
+                f"no such {what!r} event from Baileys; others: {seen}; stderr: {self.errors[-5:]}"
+            ) from None
+
+    # --- what stories do with it ------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect for the first time."""
+        await self.call("open", **self._settings)
+
+    async def qr(self) -> str:
+        """The next QR it shows."""
+        return str((await self.event("qr"))["qr"])
+
+    async def opened(self) -> Mapping[str, str]:
+        """Wait until its connection is open; who it is."""
+        self.me = (await self.event("open"))["me"]
+        return self.me
+
+    async def closed(self) -> int | None:
+        """Wait until a connection ends; Baileys' status code."""
+        code = (await self.event("close"))["code"]
+        return None if code is None else int(code)
+
+    async def message(self, text: str) -> Event:
+        """Wait for a message with this text."""
+        return await self.event("message", lambda event: event["text"] == text)
+
+    async def status(self, id: str, at_least: int) -> Event:
+        """Wait until a message of its own got this far (3 delivered, 4 read).
+
+        A receipt that overtakes Baileys' own event of the message is merged into that.
+        """
+
+        def wanted(event: Event) -> bool:
+            is_news = event["event"] in ("update", "message") and event["key"]["id"] == id
+            return is_news and (event["status"] or 0) >= at_least
+
+        return await self.first("update", wanted)
+
+    async def send_text(self, to: object, text: str) -> str:
+        """Send a text; the message's id."""
+        return str((await self.call("sendText", to=str(to), text=text))["id"])
+
+    async def read(self, message: Event) -> None:
+        """Send the read receipt of a message event."""
+        await self.call("readMessages", keys=[message["key"]])
+
+    async def end(self) -> None:
+        """Close its connection, keep its credentials."""
+        await self.call("end")
+        await self.closed()
+
+    async def reconnect(self) -> None:
+        """Connect again and wait until open."""
+        await self.call("connect")
+        await self.opened()
+
+
+# --- the smaller form ------------------------------------------------------------------------------------------------
+
+
+def _told(raw: RawEvent) -> Iterator[Event]:
+    """What a story waits for in one of Baileys' events."""
+    value = raw.value
+    match raw.type:
+        case "connection.update":
+            yield from _connection(value)
+        case "messages.upsert":
+            yield from (_message(value["type"], message) for message in value["messages"])
+        case "messages.update":
+            yield from ({"event": "update", "key": one["key"], "status": one["update"].get("status")} for one in value)
+        case "message-receipt.update":
+            yield from ({"event": "receipt", "key": one["key"], "receipt": one["receipt"]} for one in value)
+        case "messaging-history.set":
+            yield _history(value)
+        case "presence.update":
+            yield {"event": "presence", **value}
+        case _:
+            return
+
+
+def _connection(value: Mapping[str, Any]) -> Iterator[Event]:
+    if value.get("qr"):
+        yield {"event": "qr", "qr": value["qr"]}
+    if value.get("isNewLogin"):
+        yield {"event": "paired", "me": value.get("me")}
+    if value.get("connection") == "open":
+        yield {"event": "open", "me": value.get("me")}
+    if value.get("connection") == "close":
+        kind = "restart" if value.get("restarts") else "close"
+        yield {"event": kind, "code": value.get("code"), "text": value.get("error")}
+
+
+def _message(kind: str, told: Mapping[str, Any]) -> Event:
+    content = told.get("message")
+    return {
+        "event": "message",
+        "type": kind,
+        "key": told["key"],
+        "text": _text_of(content),
+        "author": told.get("pushName"),
+        "status": told.get("status"),
+        "kinds": list(content or {}),
+        "stub": told.get("messageStubType"),
+        "why": told.get("messageStubParameters") or [],
+    }
+
+
+def _history(value: Mapping[str, Any]) -> Event:
+    return {
+        "event": "history",
+        "syncType": value.get("syncType"),
+        "chats": [chat["id"] for chat in value["chats"]],
+        "contacts": [contact["id"] for contact in value["contacts"]],
+        "texts": [_text_of(message.get("message")) for message in value["messages"]],
+    }
+
+
+def _text_of(content: Mapping[str, Any] | None) -> str | None:
+    """The text of a text message, our own copy's included."""
+    if not content:
+        return None
+    wrapped: Mapping[str, Any] | None = content.get("deviceSentMessage")
+    if wrapped is not None:
+        return _text_of(wrapped.get("message"))
+    extended: Mapping[str, Any] | None = content.get("extendedTextMessage")
+    return content.get("conversation") if extended is None else extended.get("text")

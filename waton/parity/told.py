@@ -1,0 +1,181 @@
+"""Events in one form: Baileys' lists taken apart into single pieces of news, waton's events put into Baileys' words.
+
+Both give (type, value) with one message, one contact, one key in each value, so that it does not count how many came
+out of one flush. What an auth state is made of is each client's own business: of creds.update only the fact is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias, cast
+
+from google.protobuf.message import Message
+
+from waton.client.events import (
+    ConnectionStatus,
+    ConnectionUpdate,
+    CredentialsUpdate,
+    Event,
+    MessageKey,
+    MessagesUpdate,
+    MessagesUpsert,
+    MessageUndecryptable,
+)
+from waton.errors import Disconnected, DisconnectReason
+from waton.jid import Jid
+
+Value: TypeAlias = Mapping[str, Any]
+Piece: TypeAlias = tuple[str, Value]
+
+# --- Baileys' ---------------------------------------------------------------------------------------------------------
+
+
+def single(type: str, value: object) -> Iterator[Piece]:
+    """The pieces of one event as Baileys emitted it."""
+    if type == "creds.update":
+        yield type, {}
+    elif type == "messages.upsert":
+        whole = cast("Mapping[str, Any]", value)
+        for message in whole["messages"]:
+            yield from _message({"type": whole["type"], **message})
+    elif type == "connection.update":
+        yield type, _connection(cast("Mapping[str, Any]", value))
+    elif type == "messages.update":
+        for update in cast("list[dict[str, Any]]", value):
+            yield type, {**update, "key": _of_person(update["key"])}
+    elif type == "chats.update":
+        for chat in cast("list[dict[str, Any]]", value):
+            yield type, {**chat, "messages": [_without_status(one) for one in chat.get("messages", [])]}
+    elif isinstance(value, list):
+        for piece in cast("list[Any]", value):
+            yield type, piece if isinstance(piece, dict) else {"id": piece}
+    else:
+        yield type, cast("Mapping[str, Any]", value)
+
+
+_SERVER_ACK = 2
+_DEVICE = re.compile(r":\d+@")
+
+
+def _of_person(key: Mapping[str, Any]) -> Value:
+    """A key without the device whose receipt came first, which is up to chance."""
+    return {name: _DEVICE.sub("@", member) if name == "remoteJid" else member for name, member in key.items()}
+
+
+def _without_status(held: Mapping[str, Any]) -> Value:
+    message: Mapping[str, Any] = held.get("message") or {}
+    return {"message": {name: member for name, member in message.items() if name != "status"}}
+
+
+def _message(value: dict[str, Any]) -> Iterator[Piece]:
+    """A message, and how far it has got as news of its own.
+
+    Baileys merges a receipt into the event of its message when it overtakes that, which is up to chance.
+    """
+    status = value.pop("status", None)
+    yield "messages.upsert", value
+    if value["key"].get("fromMe") and isinstance(status, int):
+        key = {name: member for name, member in value["key"].items() if name in ("remoteJid", "fromMe", "id")}
+        for reached in range(_SERVER_ACK, status + 1):
+            update = {"status": reached, "messageTimestamp": value.get("messageTimestamp")}
+            yield "messages.update", {"key": key, "update": update}
+
+
+_CONNECTION_FIELDS = (
+    "connection",
+    "code",
+    "isNewLogin",
+    "isOnline",
+    "legacy",
+    "reachoutTimeLock",
+    "receivedPendingNotifications",
+)
+
+
+def _connection(value: Value) -> Value:
+    told = {
+        name: value[name]
+        for name in ("connection", "isNewLogin", "code", "receivedPendingNotifications")
+        if name in value
+    }
+    told |= {name: value[name] for name in ("isOnline", "legacy", "reachoutTimeLock") if name in value}
+    if value.get("qr"):
+        told["qr"] = "<the text of a QR>"
+    return told
+
+
+# --- ours -------------------------------------------------------------------------------------------------------------
+
+
+def as_baileys(event: Event) -> Iterator[Piece]:
+    """The same news as Baileys would tell it."""
+    match event:
+        case ConnectionUpdate():
+            yield from ((event.type, value) for value in _status(event))
+        case CredentialsUpdate():
+            yield event.type, {}
+        case MessagesUpsert():
+            yield event.type, _upsert(event)
+        case MessagesUpdate():
+            update = {"status": int(event.status), "messageTimestamp": event.timestamp}
+            yield event.type, {"key": _key(event.key), "update": update}
+        case MessageUndecryptable():
+            yield event.type, {"key": _key(event.key), "reason": event.reason, "messageTimestamp": event.timestamp}
+
+
+_CONNECTION = {ConnectionStatus.CONNECTING: "connecting", ConnectionStatus.OPEN: "open"}
+
+
+def _status(event: ConnectionUpdate) -> Iterator[Value]:
+    match event.status:
+        case ConnectionStatus.CONNECTING | ConnectionStatus.OPEN:
+            yield {"connection": _CONNECTION[event.status]}
+        case ConnectionStatus.QR:
+            yield {"qr": "<the text of a QR>"}
+        case ConnectionStatus.PAIRED:
+            yield {"isNewLogin": True}
+        case ConnectionStatus.RECONNECTING:
+            # A close and the next attempt in one: Baileys leaves the second to the application.
+            yield {"connection": "close", "code": _code(event.error)}
+            yield {"connection": "connecting"}
+        case ConnectionStatus.CLOSED:
+            yield {"connection": "close", "code": _code(event.error)}
+        case ConnectionStatus.IDLE:
+            return
+
+
+def _code(error: Exception | None) -> int | None:
+    if not isinstance(error, Disconnected):
+        return None
+    # A code we have no reason for keeps its number; a WebSocket's own close code is none of the protocol's.
+    is_unknown = error.reason is DisconnectReason.BAD_SESSION and error.code is not None
+    return error.code if is_unknown else int(error.reason)
+
+
+def _key(key: MessageKey) -> dict[str, Any]:
+    return {"remoteJid": str(key.chat), "fromMe": key.from_me, "id": key.id}
+
+
+def _upsert(event: MessagesUpsert) -> Value:
+    told: dict[str, Any] = {
+        "type": event.upsert.value,
+        "key": _key(event.key),
+        "message": fields(event.message),
+        "messageTimestamp": event.timestamp,
+    }
+    if event.push_name:
+        told["pushName"] = event.push_name
+    return told
+
+
+def fields(message: Message) -> dict[str, Any]:
+    """What is set in a protobuf, as Baileys' objects hold it."""
+    told: dict[str, Any] = {}
+    for descriptor, value in message.ListFields():
+        told[descriptor.name] = [_plain(one) for one in value] if descriptor.is_repeated else _plain(value)
+    return told
+
+
+def _plain(value: object) -> object:
+    return fields(value) if isinstance(value, Message) else str(value) if isinstance(value, Jid) else value
