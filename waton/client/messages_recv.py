@@ -94,6 +94,10 @@ class Receiver:
         author = stanza.author
         from_me = self._client.is_me(author)
         chat = stanza.sender.bare
+        if (chat.is_group or chat.is_broadcast) and stanza.participant is None:
+            raise RemoteProtocolError("a message of a group that nobody in it has written")
+        if stanza.recipient is not None and not from_me:
+            raise RemoteProtocolError("a message to somebody else that is not ours")
         # Keys and history are taken from our own phone only, not from another companion.
         is_peer = stanza.category == "peer" and from_me and author.device == 0
         if from_me and stanza.recipient is not None:

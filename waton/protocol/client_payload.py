@@ -30,17 +30,25 @@ class Browser:
     @property
     def platform_type(self) -> proto.DeviceProps.PlatformType.ValueType:
         """DeviceProps.PlatformType by upper-cased name, CHROME if unknown."""
-        try:
-            return proto.DeviceProps.PlatformType.Value(self.name.upper())
-        except ValueError:
-            return proto.DeviceProps.PlatformType.Value("CHROME")
+        known = proto.DeviceProps.PlatformType
+        name = self.name.upper()
+        return known.Value(name if name in known.keys() and name != "UNKNOWN" else "CHROME")  # noqa: SIM118
 
     @property
     def qr_platform(self) -> str:
         """The client type at the end of a QR text; another numbering than DeviceProps'."""
+        if self.name == _DESKTOP:
+            return "8" if self.os == "Windows" else "7"
         return _QR_PLATFORM.get(self.name, "9")
 
+    @property
+    def web_platform(self) -> proto.ClientPayload.WebInfo.WebSubPlatform.ValueType:
+        """A browser, or the desktop app of Windows or macOS; no other system has one."""
+        app = {"Mac OS": "DARWIN", "Windows": "WIN32"}.get(self.os) if self.name == _DESKTOP else None
+        return proto.ClientPayload.WebInfo.WebSubPlatform.Value(app or "WEB_BROWSER")
 
+
+_DESKTOP = "Desktop"
 _QR_PLATFORM = {"Chrome": "1", "Edge": "2", "Firefox": "3", "IE": "4", "Opera": "5", "Safari": "6"}
 
 
@@ -109,9 +117,7 @@ def _base(browser: Browser) -> proto.ClientPayload:
             localeLanguageIso6391="en",
             localeCountryIso31661Alpha2=browser.country,
         ),
-        webInfo=proto.ClientPayload.WebInfo(
-            webSubPlatform=proto.ClientPayload.WebInfo.WebSubPlatform.Value("WEB_BROWSER")
-        ),
+        webInfo=proto.ClientPayload.WebInfo(webSubPlatform=browser.web_platform),
     )
 
 

@@ -1,4 +1,4 @@
-"""Widgets for notebooks: pairing, frames, chat.
+"""Widgets for notebooks: pairing, frames, chat, parity.
 
 Each is an anywidget class with a hand-written ES module and style sheet beside it. Nothing is fetched: the only line a
 widget has is its kernel. A widget knows its *source* by protocol (`sources`), so that a session, a capture or a test
@@ -11,6 +11,7 @@ view shows goes to it as custom messages and is gone with it, and a view that is
 from waton.widgets.chat import ChatWidget
 from waton.widgets.frames import FramesWidget
 from waton.widgets.pairing import PairingWidget
+from waton.widgets.parity import ParityWidget
 from waton.widgets.row_filter import FilterError
 from waton.widgets.sources import ChatSource, PairingSource, TraceSource
 
@@ -21,5 +22,6 @@ __all__ = [
     "FramesWidget",
     "PairingSource",
     "PairingWidget",
+    "ParityWidget",
     "TraceSource",
 ]

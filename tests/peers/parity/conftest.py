@@ -1,4 +1,4 @@
-"""What the parity tests share: Baileys' side of every scenario, played once."""
+"""What the parity tests share: Baileys' side of every scenario, played once, and one whole comparison."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import asyncio
 import pytest
 
 from tests.requirements import require
+from waton.parity.run import Found, run
 from waton.parity.scenarios import scenarios
 from waton.parity.stage import Recording, Scenario
 from waton.parity.wire import play_baileys
+
+EXAMPLES = 20
+"""Inputs for each function; `waton parity run` takes more."""
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +30,9 @@ def recordings() -> dict[str, Recording]:
         return dict(await asyncio.gather(*(record(scenario, turn) for scenario in scenarios())))
 
     return asyncio.run(record_all())
+
+
+@pytest.fixture(scope="session")
+def found(recordings: dict[str, Recording]) -> Found:
+    """All rows there are."""
+    return run(examples=EXAMPLES, recordings=recordings)

@@ -98,7 +98,7 @@ MUTATIONS = [
     Mutation(
         "companions without a key index count",
         STANZA + "usync",
-        "return self.id == 0 or self.key_index is not None",
+        "return self.id == 0 or bool(self.key_index)",
         "return True",
         Domain.USYNC,
         "extractDeviceJids",

@@ -16,19 +16,11 @@ from waton.parity import baseline as baselines
 from waton.parity import gate
 from waton.parity.evidence import Domain, Evidence, Outcome, Status
 from waton.parity.report import BASELINE, of
-from waton.parity.run import Found, run
-from waton.parity.stage import Recording
+from waton.parity.run import Found
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[3]
-EXAMPLES = 15
-"""Inputs for each function; `waton parity run` takes more."""
-
-
-@pytest.fixture(scope="module")
-def found(recordings: dict[str, Recording]) -> Found:
-    return run(examples=EXAMPLES, recordings=recordings)
 
 
 def test_the_gate_is_open(found: Found) -> None:

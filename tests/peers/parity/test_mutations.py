@@ -189,8 +189,8 @@ MUTATIONS = [
     Mutation(
         "registers as another platform",
         "waton.protocol.client_payload",
-        "Value(self.name.upper())",
-        'Value("FIREFOX")',
+        "name = self.name.upper()",
+        'name = "FIREFOX"',
         "pair",
         Domain.PAIRING,
         "register/client payload register",
@@ -321,8 +321,3 @@ def test_it_is_caught(mutation: Mutation, recordings: dict[str, Recording]) -> N
     found = worse(rows, mutation)
     assert found, [(row.key, differing(row)) for row in rows if row.outcome is Outcome.DIFFERS]
     assert {row.domain for row in found} == {mutation.domain}
-
-
-def test_without_a_mutation_nothing_is_caught(recordings: dict[str, Recording]) -> None:
-    for name in sorted({mutation.scenario for mutation in MUTATIONS}):
-        assert [row.key for row in compared(name, recordings) if row.outcome is Outcome.DIFFERS] == []

@@ -14,7 +14,20 @@ from waton.parity.differential import Pair
 
 def load() -> list[Pair]:
     """Every pair, in the table's order."""
-    from waton.parity.functions import codec, crypto, jids, lids, messages, noise, pairing, reasons, signal, usync
+    from waton.parity.functions import (
+        codec,
+        crypto,
+        jids,
+        lids,
+        messages,
+        noise,
+        pairing,
+        payloads,
+        prekeys,
+        reasons,
+        signal,
+        usync,
+    )
 
-    families = (codec, jids, crypto, noise, pairing, signal, lids, usync, messages, reasons)
+    families = (codec, jids, crypto, noise, payloads, pairing, signal, prekeys, lids, usync, messages, reasons)
     return [pair for family in families for pair in family.pairs()]

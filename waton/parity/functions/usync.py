@@ -85,8 +85,8 @@ def _our_contacts(value: Value) -> Value:
 # --- the answer -----------------------------------------------------------------------------------------------------
 
 
-def _device_nodes(*, hosted: bool = False, zero_index: bool = False) -> SearchStrategy[list[Value]]:
-    """The <device>s of one user: numbers all different, with a key index or without."""
+def _device_nodes(*, hosted: int = 0, zero_index: bool = False) -> SearchStrategy[list[Value]]:
+    """The <device>s of one user: numbers all different, with a key index or without; or so many hosted ones."""
     index: SearchStrategy[int | None] = st.one_of(st.none(), st.integers(1, 200))
     if hosted or zero_index:
         index = st.just(0 if zero_index else 1)
@@ -98,9 +98,9 @@ def _device_nodes(*, hosted: bool = False, zero_index: bool = False) -> SearchSt
         return node("device", attrs | ({"is_hosted": "true"} if hosted else {}))
 
     ids = st.integers(1, 98) if hosted or zero_index else st.integers(0, 98)
-    least = 1 if hosted or zero_index else 0
+    least, most = hosted or int(zero_index), hosted or 4
     return st.lists(
-        st.builds(device, ids, index), min_size=least, max_size=4, unique_by=lambda made: made["attrs"]["id"]
+        st.builds(device, ids, index), min_size=least, max_size=most, unique_by=lambda made: made["attrs"]["id"]
     )
 
 
@@ -264,6 +264,7 @@ def pairs() -> list[Pair]:
         _result(": a user without an address", lambda: nameless, 10),
         _result(": an error of one user", _protocol_errors, 10),
         _devices_pair("", _answers),
-        _devices_pair(": hosted devices", lambda: _answers(_users(_device_nodes(hosted=True)), least=1), 20),
+        _devices_pair(": a hosted device", lambda: _answers(_users(_device_nodes(hosted=1)), least=1), 20),
+        _devices_pair(": two hosted devices", lambda: _answers(_users(_device_nodes(hosted=2)), least=1), 20),
         _devices_pair(": a key index of zero", lambda: _answers(_users(_device_nodes(zero_index=True)), least=1), 20),
     ]

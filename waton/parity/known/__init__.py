@@ -68,8 +68,9 @@ class Differences:
             fields = tuple(self._explain_field(row.key, field) for field in row.fields)
             outcome = worst(Outcome.EQUAL if field.outcome is Outcome.LEFT_OUT else field.outcome for field in fields)
             test = next((field.test for field in fields if field.test), "")
-            notes = dict.fromkeys(field.note for field in fields if field.note)
-            return replace(row, fields=fields, outcome=outcome, test=test, note="; ".join([*notes]) or row.note)
+            reasons = "; ".join(dict.fromkeys(field.note for field in fields if field.note))
+            note = row.note if outcome is Outcome.DIFFERS else reasons or row.note
+            return replace(row, fields=fields, outcome=outcome, test=test, note=note)
         if row.outcome not in (Outcome.DIFFERS, Outcome.MISSING):
             return row
         known = self._find(row.key)

@@ -3,7 +3,7 @@
 from waton.parity.known import Known, better, left_out, open_
 
 _CODEC = "tests/peers/test_codec_baileys.py::"
-_HERE = "tests/peers/test_functions_baileys.py::"
+_HERE = "tests/peers/parity/test_functions.py::"
 _DIFFERENCES = f"{_CODEC}test_where_we_differ_baileys_still_does_what_we_say"
 _PADDING = f"{_HERE}test_baileys_takes_any_last_byte_for_padding"
 _CERTIFICATES = f"{_HERE}test_baileys_trusts_every_certificate_chain"
@@ -105,13 +105,8 @@ _CONNECTION = (
 )
 
 _PAIRING = (
-    open_(_of("generateRegistrationNode: the desktop app", "webInfo.webSubPlatform"), "the desktop app's own platform"),
-    open_(_of("generateLoginNode: the desktop app", "webInfo.webSubPlatform"), "the desktop app's own platform"),
     open_(_of("generateRegistrationNode: an Android phone"), "logging in as an Android companion"),
     open_(_of("generateLoginNode: an Android phone"), "logging in as an Android companion"),
-    open_(_of("getPlatformId: a browser called unknown"), "platform 0 is no browser's; Baileys falls back to Chrome's"),
-    open_(_of("getCompanionPlatformId: the desktop app"), "the QR's number for a desktop app (7, and 8 on Windows)"),
-    open_(_of("getCompanionWebClientType: the desktop app"), "the QR's number for a desktop app (7, and 8 on Windows)"),
     open_(_of("configureSuccessfulPairing: a business account", "me.name"), "the business name is read and not kept"),
     better(
         _of("configureSuccessfulPairing: a hosted account", "reply*the device signature"),
@@ -148,17 +143,16 @@ _SIGNAL = (
 )
 
 _USYNC = (
-    open_(
-        _of("USyncQuery.parseUSyncQueryResult: a user without an address"),
-        "one user of whom nothing can be said costs the whole answer",
-    ),
     better(
         _of("USyncQuery.parseUSyncQueryResult: an error of one user"),
         "in Baileys the others' answers are lost with it",
         f"{_HERE}test_one_user_s_error_costs_baileys_the_whole_answer",
     ),
-    open_(_of("extractDeviceJids: hosted devices"), "hosted devices are addressed on the server hosted or hosted.lid"),
-    open_(_of("extractDeviceJids: a key index of zero"), "a companion whose key index is 0 is not vouched for"),
+    better(
+        _of("extractDeviceJids: two hosted devices"),
+        "Baileys addresses whatever follows a hosted device as hosted, and the next hosted one by phone number",
+        f"{_HERE}test_baileys_takes_what_follows_a_hosted_device_for_hosted",
+    ),
 )
 
 _MESSAGES = (
@@ -175,14 +169,6 @@ _MESSAGES = (
         _of("getContentType: kinds that Baileys' schema lacks"),
         "Baileys' schema does not have them, so it finds no content",
         f"{_HERE}test_baileys_does_not_know_a_spoiler",
-    ),
-    open_(
-        _of("decodeMessageNode: a recipient, and not from us"),
-        "only our own devices may name a recipient; waton ignores another's and takes the message",
-    ),
-    open_(
-        _of("decodeMessageNode: a group, and no participant"),
-        "a group is nobody who could have written it; waton takes the message and fails to decrypt it",
     ),
     better(
         _of("decodeMessageNode: the old server"),

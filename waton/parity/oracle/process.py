@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,6 +68,17 @@ class Functions:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self._next = 0
+        self._asked_at: float | None = None
+        threading.Thread(target=self._watch, name="waton-oracle-watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        """End a process that gives no answer; whoever waits for it then reads the end of its output."""
+        while self._process.poll() is None:
+            asked_at = self._asked_at
+            if asked_at is not None and time.monotonic() - asked_at > _ANSWER_SECONDS:
+                self._process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
 
     @classmethod
     @contextmanager
@@ -111,8 +123,7 @@ class Functions:
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise BaileysError("the process has no pipes", None)
-        watchdog = threading.Timer(_ANSWER_SECONDS, self._process.kill)
-        watchdog.start()
+        self._asked_at = time.monotonic()
         try:
             stdin.write(json.dumps({"id": self._next, "cmd": command, "args": to_wire(args)}) + "\n")
             stdin.flush()
@@ -120,7 +131,7 @@ class Functions:
         except OSError as error:
             raise BaileysError("the process ended", None) from error
         finally:
-            watchdog.cancel()
+            self._asked_at = None
         if not line:
             raise TimeoutError(f"Baileys gave no answer to {command}")
         answer = json.loads(line)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from waton.jid import Jid
+from waton.jid import Jid, JidServer
 from waton.protocol.binary_node import (
     Node,
     StanzaError,
@@ -34,8 +34,8 @@ class DeviceEntry:
 
     @property
     def counts(self) -> bool:
-        """A companion without a key index is not vouched for and must not be sent to."""
-        return self.id == 0 or self.key_index is not None
+        """A companion without a key index (they count from 1) is not vouched for and must not be sent to."""
+        return self.id == 0 or bool(self.key_index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,13 @@ class UserResult:
     """Answer of the contact protocol; None when not asked."""
 
     def device_jids(self) -> list[Jid]:
-        """Addresses of the devices that count."""
-        return [self.jid.with_device(entry.id) for entry in self.devices if entry.counts]
+        """Addresses of the devices that count; hosted ones have a server of their own."""
+        return [self._address(entry) for entry in self.devices if entry.counts]
+
+    def _address(self, entry: DeviceEntry) -> Jid:
+        if not entry.is_hosted:
+            return self.jid.with_device(entry.id)
+        return Jid(self.jid.user, JidServer.HOSTED_LID if self.jid.is_lid else JidServer.HOSTED, entry.id)
 
 
 def devices_query(sid: str, jids: Sequence[Jid], *, with_lid: bool = True) -> Node:
@@ -82,9 +87,9 @@ def _usync(sid: str, context: str, protocols: list[Node], users: list[Node]) -> 
 
 
 def parse_result(answer: Node) -> list[UserResult]:
-    """The users of a usync answer (the iq). Raises StanzaError."""
+    """The users of a usync answer (the iq); one without an address is nobody. Raises StanzaError."""
     listed = require_child(require_child(answer, "usync"), "list")
-    return [_parse_user(user) for user in listed.children("user")]
+    return [_parse_user(user) for user in listed.children("user") if "jid" in user.attrs]
 
 
 def _parse_user(user: Node) -> UserResult:

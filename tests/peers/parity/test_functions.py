@@ -17,8 +17,8 @@ from waton.parity.evidence import Evidence, Outcome, Row
 from waton.parity.functions import devices, load, noise, pairing, signal, usync
 from waton.parity.functions.exports import EXPORTS, INTERNALS
 from waton.parity.generators import node
-from waton.parity.known import Differences, known_differences
 from waton.parity.oracle import BaileysError, Functions
+from waton.parity.run import Found
 from waton.protocol import proto
 from waton.protocol.binary_node import Node, encode_node
 from waton.protocol.message import kind_of
@@ -45,13 +45,8 @@ def device(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def known() -> Differences:
-    return known_differences()
-
-
-@pytest.fixture(scope="module")
-def rows(baileys: Functions, known: Differences) -> list[Row]:
-    return differential.run(baileys, known=known)
+def rows(found: Found) -> list[Row]:
+    return [row for row in found.rows if row.evidence is Evidence.FUNCTION]
 
 
 @pytest.mark.timeout(300)
@@ -59,9 +54,8 @@ def test_nothing_differs_that_nobody_has_explained(rows: list[Row]) -> None:
     assert [(row.name, row.note, row.fields) for row in rows if row.outcome is Outcome.DIFFERS] == []
 
 
-def test_every_known_difference_is_still_one(rows: list[Row], known: Differences) -> None:
-    assert rows
-    assert known.stale(Evidence.FUNCTION) == []
+def test_every_known_difference_is_still_one(found: Found) -> None:
+    assert [line.where for line in found.stale] == []
 
 
 def test_every_export_has_a_row_and_every_row_its_own_name(rows: list[Row], baileys: Functions) -> None:
@@ -207,6 +201,16 @@ def test_one_user_s_error_costs_baileys_the_whole_answer(baileys: Functions) -> 
     with pytest.raises(BaileysError):
         baileys.ask("usyncResult", protocols=["devices"], answer=answer)
     assert len(baileys.ask("usyncResult", protocols=["devices"], answer=usync.answer([sound]))["list"]) == 1
+
+
+def test_baileys_takes_what_follows_a_hosted_device_for_hosted(baileys: Functions) -> None:
+    hosted = {"is_hosted": "true"}
+    attrs = [{"id": str(number), "key-index": str(number)} for number in (1, 2, 3)]
+    listed = [node("device", attrs[0] | hosted), node("device", attrs[1]), node("device", attrs[2] | hosted)]
+    user = node("user", {"jid": "1000001@lid"}, [node("devices", {}, [node("device-list", {}, listed)])])
+    me = {"me": "1000009:3@s.whatsapp.net", "lid": "1000008:3@lid"}
+    found = baileys.ask("usyncDevices", protocols=["devices"], answer=usync.answer([user]), **me)
+    assert [(one["device"], one["server"]) for one in found] == [(1, "hosted.lid"), (2, "hosted.lid"), (3, "hosted")]
 
 
 @pytest.mark.parametrize("name", ["call", "messageHistoryNotice"])
