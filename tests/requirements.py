@@ -17,8 +17,8 @@ import pytest
 
 from tools.proto import generate
 from waton.parity.oracle import find_node
-from waton.parity.oracle.install import NODE_MAJOR
-from waton.parity.oracle.install import locate as find_baileys
+from waton.parity.oracle.package import NODE_MAJOR
+from waton.parity.oracle.package import locate as find_baileys
 
 PEERS = Path(__file__).parent / "peers"
 REQUIRE_ALL = "WATON_REQUIRE_ALL"

@@ -18,7 +18,7 @@ from pathlib import Path
 from waton.errors import ParityError
 from waton.parity import baseline
 from waton.parity.evidence import Domain, Evidence, Outcome, Row, judge
-from waton.parity.oracle.install import require_package
+from waton.parity.oracle.package import require_package
 from waton.parity.scan import scan_rows
 from waton.parity.typescript import read_versions
 

@@ -1,7 +1,7 @@
 """Parity: the real Baileys beside us on the same inputs and against the same lab; every difference is a row.
 
     report = waton.parity.load()          # what was found last, from the committed baseline
-    report = waton.parity.run()           # find it anew: needs Node 20 and `waton parity setup`
+    report = waton.parity.engine()           # find it anew: needs Node 20 and `waton parity setup`
     report.domains()                      # and .functions() .stanzas("login") .events() .fields() .better() .lacking()
 
 Three kinds of evidence: what both sources declare (`scan`), what functions return (`differential`), what the clients
@@ -33,9 +33,9 @@ def run(domain: str | None = None) -> Report:
     Raises:
         ParityError: no such domain; or Node, Baileys or the `parity` extra is missing.
     """
+    from waton.parity.engine import run as look
     from waton.parity.evidence import domain_named
     from waton.parity.report import Report
-    from waton.parity.run import run as look
 
     found = look(domain=None if domain is None else domain_named(domain))
     return Report(found.rows, found.versions)

@@ -12,11 +12,11 @@ from waton.parity import baseline as baselines
 from waton.parity import drift as drifts
 from waton.parity import gate
 from waton.parity.baseline import Baseline, arranged
+from waton.parity.engine import Found, run
 from waton.parity.evidence import CRITICAL, Evidence, Outcome, Verdict, domain_named, verdicts
 from waton.parity.gate import Complaint, Reason
-from waton.parity.oracle.install import PINNED, locate, require_package
+from waton.parity.oracle.package import PINNED, locate, require_package
 from waton.parity.report import BASELINE, of
-from waton.parity.run import Found, run
 
 Say = Callable[[str], None]
 _HARD = (Reason.WORSE, Reason.VANISHED, Reason.UNDONE)
@@ -113,17 +113,12 @@ def _tell(found: Found, complaints: tuple[Complaint, ...], say: Say) -> None:
     told = [verdict for verdict in verdicts(found.rows) if found.domain in (None, verdict.domain)]
     say(f"{'domain':16} {'status':8} {'scan':>10} {'function':>10} {'wire':>10}  lacking")
     for verdict in told:
-        shares = (f"{_good(verdict, kind)}/{verdict.counts[kind].total()}" for kind in Evidence)
         critical = "  critical" if verdict.domain in CRITICAL else ""
-        line = " ".join(f"{share:>10}" for share in shares)
+        line = " ".join(f"{verdict.share(kind):>10}" for kind in Evidence)
         say(f"{verdict.domain.value:16} {verdict.status.value:8} {line}  {len(verdict.lacking)}{critical}")
     for complaint in complaints:
         say(str(complaint))
     say(f"{len(found.rows)} rows; the gate is {'shut: ' + str(len(complaints)) if complaints else 'open'}")
-
-
-def _good(verdict: Verdict, kind: Evidence) -> int:
-    return sum(count for outcome, count in verdict.counts[kind].items() if outcome.is_good)
 
 
 def drift(

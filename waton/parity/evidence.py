@@ -177,6 +177,18 @@ class Verdict:
     lacking: tuple[Row, ...]
     """The rows that keep it from being done, worst first."""
 
+    def good(self, kind: Evidence) -> int:
+        """How many rows of this kind are equal or better."""
+        return sum(count for outcome, count in self.counts[kind].items() if outcome.is_good)
+
+    def compared(self, kind: Evidence) -> int:
+        """How many rows of this kind say something: all but those that are left out."""
+        return self.counts[kind].total() - self.counts[kind][Outcome.LEFT_OUT]
+
+    def share(self, kind: Evidence) -> str:
+        """good/compared."""
+        return f"{self.good(kind)}/{self.compared(kind)}"
+
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """What several outcomes come to: the worst of them, BETTER before EQUAL, EQUAL when there are none."""

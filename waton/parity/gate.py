@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from waton.parity.baseline import Baseline
+from waton.parity.engine import Found
 from waton.parity.evidence import CRITICAL, Outcome, Row, Status, Verdict, verdicts
-from waton.parity.run import Found
 
 ROOT = Path(__file__).parents[2]
 """Where the tests are, in a checkout."""

@@ -45,14 +45,13 @@ class Report:
     # --- DataFrames ---------------------------------------------------------------------------------------------------
 
     def domains(self) -> pd.DataFrame:
-        """One row a domain: its status, good and all rows of each kind of evidence, and how many rows it lacks."""
+        """One row a domain: its status, good rows of all compared by each kind of evidence, and how many it lacks."""
         told = [
             {
                 "domain": verdict.domain.value,
                 "status": verdict.status.value,
                 "critical": verdict.domain in CRITICAL,
-                **{f"{kind.value}_good": _good(verdict, kind) for kind in Evidence},
-                **{f"{kind.value}_all": verdict.counts[kind].total() for kind in Evidence},
+                **{kind.value: verdict.share(kind) for kind in Evidence},
                 "lacking": len(verdict.lacking),
             }
             for verdict in self.verdicts
@@ -60,10 +59,10 @@ class Report:
         return pd.DataFrame(told).set_index("domain")
 
     def heat(self) -> pd.DataFrame:
-        """The share of good rows, 0 to 1, of each domain by each kind of evidence; NaN where there are no rows."""
+        """The share of good rows, 0 to 1, of each domain by each kind of evidence; NaN where nothing is compared."""
         told = {
             verdict.domain.value: {
-                kind.value: _good(verdict, kind) / all if (all := verdict.counts[kind].total()) else float("nan")
+                kind.value: verdict.good(kind) / all if (all := verdict.compared(kind)) else float("nan")
                 for kind in Evidence
             }
             for verdict in self.verdicts
@@ -206,10 +205,6 @@ def _told(row: Row) -> dict[str, object]:
     }
 
 
-def _good(verdict: Verdict, kind: Evidence) -> int:
-    return sum(count for outcome, count in verdict.counts[kind].items() if outcome.is_good)
-
-
 def _reasons(row: Row, outcome: Outcome) -> list[tuple[str, str]]:
     """(note, test) of each part of a row that has this outcome."""
     if row.fields:
@@ -242,8 +237,9 @@ def _markdown(report: Report) -> list[str]:
         "|---|---|---|---|---|---|",
         *(_domain_line(verdict) for verdict in report.verdicts),
         "",
-        "Good rows of all rows, for each kind of evidence. `missing`: nothing is equal or better; `done`: everything",
-        "is, and something of it was run; `better`: done, and Baileys is shown weaker somewhere; `partial`: the rest.",
+        "Good rows of all that were compared, for each kind of evidence. `missing`: nothing is equal or better;",
+        "`done`: everything is, and something of it was run; `better`: done, and Baileys is shown weaker somewhere;",
+        "`partial`: the rest.",
         "",
         "## What the critical domains lack",
         *(line for verdict in report.verdicts if verdict.domain in CRITICAL for line in _lacking_lines(verdict)),
@@ -262,7 +258,7 @@ def _markdown(report: Report) -> list[str]:
 
 
 def _domain_line(verdict: Verdict) -> str:
-    shares = (f"{_good(verdict, kind)} / {verdict.counts[kind].total()}" for kind in Evidence)
+    shares = (verdict.share(kind) for kind in Evidence)
     name = f"**{verdict.domain.value}**" if verdict.domain in CRITICAL else verdict.domain.value
     return f"| {name} | {verdict.status.value} | {' | '.join(shares)} | {len(verdict.lacking)} |"
 

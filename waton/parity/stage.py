@@ -28,9 +28,9 @@ from waton.protocol import proto
 from waton.protocol.binary_node import Node, decode_node, get_text
 from waton.protocol.trace import Layer, Trace, Way
 
-QUIET = 0.25
-"""Seconds without news after which a step is over."""
-RESTLESS = 10.0
+PATIENT = 0.75
+"""The same where the client has yet to acknowledge something."""
+RESTLESS = 5.0
 """Seconds after which a step is over all the same."""
 _TICK = 0.02
 
@@ -40,6 +40,10 @@ class Side(StrEnum):
 
     WATON = "waton"
     BAILEYS = "baileys"
+
+
+QUIET = {Side.WATON: 0.12, Side.BAILEYS: 0.25}
+"""Seconds without news after which a step is over. Baileys has a process and timers of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,9 @@ class _Mark:
 class Stage:
     """What a scenario works with."""
 
-    def __init__(self, lab: Lab, traces: list[Trace], owner: Phone, ada: Phone) -> None:
+    def __init__(self, lab: Lab, traces: list[Trace], owner: Phone, ada: Phone, side: Side) -> None:
         self.lab = lab
+        self.side = side
         self.owner = owner
         self.ada = ada
         self._traces = traces
@@ -153,15 +158,20 @@ class Stage:
         raise TimeoutError("the client sends no such stanza")
 
     async def settle(self) -> None:
-        """Wait until nothing happens any more, or RESTLESS seconds."""
+        """Wait until nothing happens any more, longer while the client has yet to answer; at most RESTLESS seconds."""
         seen, calm = self._news(), 0
         for _ in range(int(RESTLESS / _TICK)):
             await asyncio.sleep(_TICK)
             news = self._news()
             calm = calm + 1 if news == seen else 0
             seen = news
-            if calm * _TICK >= QUIET:
+            if calm * _TICK >= (PATIENT if self._is_owed() else QUIET[self.side]):
                 return
+
+    def _is_owed(self) -> bool:
+        """The client is there and has yet to acknowledge something."""
+        deliveries = self.lab.service.deliveries
+        return deliveries.session(self.device) is not None and bool(deliveries.counts(self.device))
 
     def _news(self) -> tuple[int, int]:
         return len(self._traces), len(self.subject.events)
@@ -188,7 +198,7 @@ class Stage:
 
     # --- what was seen ------------------------------------------------------------------------------------------------
 
-    def record(self, side: Side, scenario: Scenario) -> Recording:
+    def record(self, scenario: Scenario) -> Recording:
         """What the client did, step by step."""
         context = Context(self._labels(), self._plaintexts().get)
         steps: list[StepRecord] = []
@@ -203,7 +213,7 @@ class Stage:
                 stanzas, events = _once(stanzas), _once(events)
             stanzas = _once(stanzas, lambda form: form == Element("presence"))  # how often Baileys says that is chance
             steps.append(StepRecord(mark.name, tuple(stanzas), tuple(events)))
-        return Recording(side, tuple(steps))
+        return Recording(self.side, tuple(steps))
 
     def _is_its(self, trace: Trace) -> bool:
         """Something the client itself has sent."""
@@ -308,7 +318,7 @@ async def on_stage(scenario: Scenario, side: Side, package: Path | None = None) 
     async with AsyncExitStack() as stack:
         lab = await Lab.start(clock=SystemClock(), entropy=SystemEntropy(), sink=traces.extend)
         stack.push_async_callback(lab.stop)
-        stage = Stage(lab, traces, await lab.add_phone("Owner"), await lab.add_phone("Ada"))
+        stage = Stage(lab, traces, await lab.add_phone("Owner"), await lab.add_phone("Ada"), side)
         if scenario.with_companion:
             await stage.add_companion(stage.ada, "Ada's other", stack)
         if scenario.with_second:
@@ -328,4 +338,4 @@ async def play(scenario: Scenario, side: Side, package: Path | None = None) -> R
     """Play a scenario to one client. Raises whatever stops it: TimeoutError, BaileysError, a WatonError."""
     async with on_stage(scenario, side, package) as stage:
         await scenario.play(stage)
-        return stage.record(side, scenario)
+        return stage.record(scenario)

@@ -217,10 +217,7 @@ def _scenario_page(name: str, title: str, text: str, rows: list[WireRow]) -> dic
 
 
 def _domain(verdict: Verdict) -> dict[str, object]:
-    cells = [
-        [sum(count for outcome, count in verdict.counts[kind].items() if outcome.is_good), verdict.counts[kind].total()]
-        for kind in _HOW
-    ]
+    cells = [[verdict.good(kind), verdict.compared(kind)] for kind in _HOW]
     return {
         "name": verdict.domain.value,
         "critical": verdict.domain in CRITICAL,

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.requirements import require
-from waton.parity.run import Found, run
+from waton.parity.engine import Found, run
 from waton.parity.scenarios import scenarios
 from waton.parity.stage import Recording, Scenario
 from waton.parity.wire import play_baileys

@@ -139,7 +139,7 @@ MUTATIONS = [
 
 
 def row_of(baileys: Functions, name: str) -> Row:
-    (row,) = [row for row in differential.run(baileys, only=[name], examples=40) if row.name == name]
+    (row,) = [row for row in differential.run(baileys, only=[name], examples=25) if row.name == name]
     return row
 
 

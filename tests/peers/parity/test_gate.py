@@ -14,9 +14,9 @@ import pytest
 from tests.requirements import require
 from waton.parity import baseline as baselines
 from waton.parity import gate
+from waton.parity.engine import Found
 from waton.parity.evidence import Domain, Evidence, Outcome, Status
 from waton.parity.report import BASELINE, of
-from waton.parity.run import Found
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 
@@ -63,15 +63,16 @@ def test_a_module_replaced_by_an_empty_one_of_the_same_length(module: str, domai
     gone.write_text("\n" * size)
     assert gone.stat().st_size == size
     program = (
-        "import json; from pathlib import Path; from waton.parity import evidence; from waton.parity.run import run;"
-        f"rows = run(examples=2, package=Path({str(require('baileys'))!r})).rows;"
-        "print(json.dumps({one.domain.value: one.status.value for one in evidence.verdicts(rows)}))"
+        "import json; from pathlib import Path; from waton.parity import evidence; from waton.parity.engine import run;"
+        f"domain = evidence.Domain({domain.value!r});"
+        f"rows = run(examples=2, domain=domain, package=Path({str(require('baileys'))!r})).rows;"
+        "print(json.dumps([len(rows), evidence.judge(domain, rows).status]))"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=200
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told[domain.value] == Status.MISSING.value
-    assert told[Domain.BINARY_CODEC.value] == Status.PARTIAL.value
+    count, status = json.loads(done.stdout.splitlines()[-1])
+    assert count > 20
+    assert status == Status.MISSING

@@ -11,10 +11,10 @@ from waton.errors import ParityError
 from waton.parity import baseline as baselines
 from waton.parity import gate
 from waton.parity.baseline import Baseline
+from waton.parity.engine import Found
 from waton.parity.evidence import Domain, Evidence, Field, Outcome, Row
 from waton.parity.gate import Reason
 from waton.parity.known import Known, open_
-from waton.parity.run import Found
 
 TEST = "tests/unit/parity/test_gate.py::test_an_unchanged_run_passes"
 

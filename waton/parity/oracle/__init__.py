@@ -8,7 +8,7 @@ The program beside this module is ours; Baileys itself is an npm package that `w
 version package.json names or in any other. Nothing of it ships with waton.
 """
 
-from waton.parity.oracle.install import PINNED, default_folder, find_node, install, locate, version_of
+from waton.parity.oracle.package import PINNED, default_folder, find_node, install, locate, version_of
 from waton.parity.oracle.peer import BaileysPeer
 from waton.parity.oracle.process import BaileysError, Functions
 

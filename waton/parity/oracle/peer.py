@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from waton.parity.oracle.install import require_package
+from waton.parity.oracle.package import require_package
 from waton.parity.oracle.process import BaileysError, command, from_wire, to_wire
 
 TIMEOUT = 40.0

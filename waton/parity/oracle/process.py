@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-from waton.parity.oracle.install import PROGRAM, require_node, require_package
+from waton.parity.oracle.package import PROGRAM, require_node, require_package
 
 Value: TypeAlias = Any
 """What JSON holds, bytes included."""

@@ -1,6 +1,6 @@
 """A whole run: the three kinds of evidence one after the other, and what they come to.
 
-    report = waton.parity.run(progress=print)
+    found = run(domain=Domain.NOISE)
 
 Baileys' side of a scenario can be handed in (`recordings`), for those who compare several builds of waton with one
 Baileys.
@@ -18,7 +18,7 @@ from waton.parity import differential, scan
 from waton.parity.evidence import Domain, Evidence, Outcome, Row
 from waton.parity.known import Differences, Known, known_differences
 from waton.parity.oracle import Functions
-from waton.parity.oracle.install import require_package
+from waton.parity.oracle.package import require_package
 from waton.parity.typescript import read_versions
 
 if TYPE_CHECKING:
