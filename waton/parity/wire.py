@@ -10,10 +10,12 @@ What answers the lab (acks, receipts, results) comes when the lab has spoken, so
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any, TypeVar
 
 from waton.errors import ParityError, WatonError
 from waton.parity.canonical import Element, compare
@@ -24,6 +26,7 @@ from waton.parity.scenarios import scenarios
 from waton.parity.scenarios.coming import COMING
 from waton.parity.stage import Recording, Scenario, Side, StepRecord, play
 
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are."""
 
@@ -48,11 +51,21 @@ def run(
         ParityError: Node or Baileys is missing, or Baileys does not get through a scenario.
     """
     chosen = [scenario for scenario in scenarios() if only is None or scenario.name in only]
-    played = asyncio.run(_play_all(chosen, package, recordings or {}, progress))
+    played = _finish(_play_all(chosen, package, recordings or {}, progress))
     rows = [row for scenario in chosen for row in compare_recordings(scenario, *played[scenario.name])]
     if only is None:
         rows += [Row(one.domain, Evidence.WIRE, "scenario", one.name, Outcome.MISSING, note=one.note) for one in COMING]
     return [differences.explain(row) for row in rows]
+
+
+def _finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end; on another thread where this one has a running loop already, as a notebook's cell has."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 async def _play_all(

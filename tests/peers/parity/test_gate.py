@@ -14,9 +14,10 @@ import pytest
 from tests.requirements import require
 from waton.parity import baseline as baselines
 from waton.parity import gate
-from waton.parity.engine import Found
+from waton.parity.engine import Found, run
 from waton.parity.evidence import Domain, Evidence, Outcome, Status
 from waton.parity.report import BASELINE, of
+from waton.parity.stage import Recording
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 
@@ -47,6 +48,11 @@ def test_each_kind_of_evidence_and_each_domain_has_rows(found: Found) -> None:
 def test_nothing_is_left_out_or_lacking_without_a_reason(found: Found) -> None:
     assert [row.key for row in found.rows if not row.outcome.is_good and not row.note] == []
     assert [row.key for row in found.rows if row.outcome is Outcome.BETTER and not row.test] == []
+
+
+async def test_a_comparison_runs_in_a_cell_that_has_a_loop(recordings: dict[str, Recording]) -> None:
+    part = run(evidence=[Evidence.WIRE], scenarios=["server-ping"], recordings=recordings)
+    assert {row.outcome for row in part.rows if row.kind == "stanza"} == {Outcome.BETTER}
 
 
 @pytest.mark.parametrize(

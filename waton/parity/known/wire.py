@@ -2,7 +2,7 @@
 
 from waton.parity.known import Known, better, missing, open_
 
-_TESTS = "tests/peers/test_better_baileys.py::"
+_TESTS = "tests/peers/parity/test_better.py::"
 
 KNOWN: tuple[Known, ...] = (
     # --- what we do better

@@ -1,12 +1,12 @@
 // Commands that call Baileys' functions: whatever it exports, by name, with the clock stopped and the dice known when asked.
 //
-// A few of its parts are no functions of values: the noise handler, the Signal repository, a usync query. For these there
-// are commands that make one, use it and tell what came out.
+// A few of its parts are no functions of values: the noise handler, the Signal repository, a usync query, an app-state patch,
+// the event buffer. For these there are commands that make one, use it and tell what came out.
 import crypto from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
-import { load, quiet } from './shared.mjs'
+import { load, quiet, toJson } from './shared.mjs'
 
 const RealDate = Date
 const realRandomBytes = crypto.randomBytes
@@ -62,6 +62,8 @@ const { proto } = await load('WAProto/index.js')
 const { makeLibSignalRepository } = await load('lib/Signal/libsignal.js')
 const { addTransactionCapability } = await load('lib/Utils/auth-utils.js')
 const { extractDeviceJids, getNextPreKeysNode, parseAndInjectE2ESessions } = await load('lib/Utils/signal.js')
+const { decodeSyncdPatch, encodeSyncdPatch } = await load('lib/Utils/chat-utils.js')
+const { makeEventBuffer } = await load('lib/Utils/event-buffer.js')
 const { decryptMessageNode } = await load('lib/Utils/decode-wa-message.js')
 const { makeNoiseHandler } = await load('lib/Utils/noise-handler.js')
 const { USyncQuery, USyncUser } = await load('lib/WAUSync/index.js')
@@ -193,7 +195,43 @@ async function homes() {
   return found
 }
 
+// --- app state -----------------------------------------------------------------------------------------------------
+
+// One patch of a collection, made from a mutation and read again; the state is {version, hash, indexValueMap}.
+async function encodePatch({ mutation, keyId, keyData, state, dice }) {
+  const id = keyId.toString('base64')
+  const made = await inWorld({ dice }, () => encodeSyncdPatch(mutation, id, state, async () => ({ keyData })))
+  return { patch: encode('SyncdPatch', made.patch), state: made.state }
+}
+
+async function decodePatch({ collection, patch, version, keyData, state, validate }) {
+  const message = proto.SyncdPatch.decode(patch)
+  message.version = { version }
+  const mutations = []
+  const read = await decodeSyncdPatch(message, collection, state, async () => ({ keyData }), one => mutations.push(one), validate)
+  return { ...read, mutations }
+}
+
+// --- the event buffer ----------------------------------------------------------------------------------------------
+
+// Steps, each {"buffer"}, {"flush"} or {"emit": [event, value]}; the maps that came out, in order.
+async function eventBuffer({ steps }) {
+  const buffer = makeEventBuffer(quiet)
+  const flushed = []
+  buffer.process(events => flushed.push(toJson(events)))
+  for (const step of steps) {
+    if (step.buffer) buffer.buffer()
+    else if (step.flush) buffer.flush()
+    else buffer.emit(...step.emit)
+  }
+  buffer.destroy?.()
+  return flushed
+}
+
 export const commands = {
+  encodePatch,
+  decodePatch,
+  eventBuffer,
   call: async ({ module, name, args, now, dice, encodeAs }) => {
     const { holder, value } = await find(module, name)
     const result = await inWorld({ now, dice }, () => value.apply(holder, args.map(revive)))

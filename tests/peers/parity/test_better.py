@@ -9,7 +9,7 @@ import pytest
 from tests.requirements import require
 from waton.parity.canonical import Element
 from waton.parity.scenarios import keepalive, prekey_top_up, reconnect, send_text, server_ping
-from waton.parity.stage import Recording, Side, on_stage, play
+from waton.parity.stage import Recording, Scenario, Side, on_stage, play
 from waton.parity.wire import name_of
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
@@ -22,36 +22,41 @@ def said(recording: Recording, step: str, wanted: Callable[[Element], bool]) -> 
     return [stanza for stanza in record.stanzas if wanted(stanza)]
 
 
+async def both(scenario: Scenario, recordings: dict[str, Recording]) -> tuple[Recording, Recording]:
+    """What Baileys does in a scenario, and what waton does."""
+    return recordings[scenario.name], await play(scenario, Side.WATON)
+
+
 def uploads(recording: Recording) -> list[str]:
     """How many keys each upload of the top-up held."""
     sets = said(recording, "low count", lambda stanza: name_of(stanza).startswith("iq set encrypt"))
     return [keys.attrs["count"] for stanza in sets if (held := stanza.child("list")) and (keys := held.child("keys"))]
 
 
-async def test_baileys_announces_a_name_that_is_none() -> None:
-    theirs, ours = [await play(prekey_top_up.SCENARIO, side) for side in (Side.BAILEYS, Side.WATON)]
+async def test_baileys_announces_a_name_that_is_none(recordings: dict[str, Recording]) -> None:
+    theirs, ours = await both(prekey_top_up.SCENARIO, recordings)
     nameless = lambda stanza: stanza.tag == "presence" and "name" not in stanza.attrs  # noqa: E731
     assert said(theirs, "low count", nameless) == [Element("presence")]
     assert said(ours, "low count", nameless) == []
 
 
-async def test_baileys_refills_with_five_keys() -> None:
+async def test_baileys_refills_with_five_keys(recordings: dict[str, Recording]) -> None:
     """After which the server is at its threshold again as soon as five people have written."""
-    theirs, ours = [await play(prekey_top_up.SCENARIO, side) for side in (Side.BAILEYS, Side.WATON)]
+    theirs, ours = await both(prekey_top_up.SCENARIO, recordings)
     assert uploads(theirs) == ["5"]
     assert uploads(ours) == ["50"]
 
 
-async def test_baileys_leaves_pings_unanswered() -> None:
-    theirs, ours = [await play(server_ping.SCENARIO, side) for side in (Side.BAILEYS, Side.WATON)]
+async def test_baileys_leaves_pings_unanswered(recordings: dict[str, Recording]) -> None:
+    theirs, ours = await both(server_ping.SCENARIO, recordings)
     for step in ("by namespace", "by child"):
         answers = lambda stanza: stanza.tag == "iq" and stanza.attrs["type"] == "result"  # noqa: E731
         assert said(theirs, step, answers) == []
         assert len(said(ours, step, answers)) == 1
 
 
-async def test_baileys_replaces_sessions_that_are_healthy() -> None:
-    theirs, ours = [await play(send_text.SCENARIO, side) for side in (Side.BAILEYS, Side.WATON)]
+async def test_baileys_replaces_sessions_that_are_healthy(recordings: dict[str, Recording]) -> None:
+    theirs, ours = await both(send_text.SCENARIO, recordings)
     bundles = lambda stanza: name_of(stanza) == "iq get encrypt key"  # noqa: E731
     for recording in (theirs, ours):
         assert len(said(recording, "first text", bundles)) == 1
@@ -75,8 +80,7 @@ async def test_baileys_stays_closed_when_the_connection_is_lost() -> None:
     assert made == {Side.BAILEYS: 0, Side.WATON: 1}
 
 
-async def test_a_quiet_client_pings() -> None:
+async def test_a_quiet_client_pings(recordings: dict[str, Recording]) -> None:
     """The counterpart of the pings: both clients send them."""
-    for side in Side:
-        recording = await play(keepalive.SCENARIO, side)
+    for recording in await both(keepalive.SCENARIO, recordings):
         assert len(said(recording, "quiet", lambda stanza: stanza.attrs.get("xmlns") == "w:p")) == 1
