@@ -170,6 +170,14 @@ async def test_reconnect_cuts_a_pause_short_and_revives_a_client_that_gave_up(la
     [
         (Node("message", {"id": "ODD1", "from": "x:y@lid", "t": "1", "type": "text"}), None),
         (Node("message", {"id": "ODD2", "from": Jid("2000", "lid"), "type": "text"}), "487"),
+        (Node("message", {"id": "ODD5", "from": Jid("1-2", "g.us"), "type": "text", "t": "1"}), "487"),
+        (
+            Node(
+                "message",
+                {"id": "ODD6", "from": Jid("2000", "lid"), "recipient": Jid("3000", "lid"), "type": "text", "t": "1"},
+            ),
+            "487",
+        ),
         (
             Node(
                 "message",

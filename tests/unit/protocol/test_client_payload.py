@@ -132,6 +132,8 @@ def test_a_user_that_is_no_number_cannot_log_in() -> None:
         ("Safari", 5, "6"),
         ("Edge", 6, "2"),
         ("Waton", 1, "9"),
+        ("unknown", 1, "9"),
+        ("Desktop", 7, "7"),
     ],
 )
 def test_browsers_have_two_numbers(name: str, platform: int, qr: str) -> None:
@@ -140,6 +142,22 @@ def test_browsers_have_two_numbers(name: str, platform: int, qr: str) -> None:
     assert browser.qr_platform == qr
     payload = parse_payload(registration_payload(CREDENTIALS, browser))
     assert proto.DeviceProps.FromString(payload.devicePairingData.deviceProps).platformType == platform
+
+
+@pytest.mark.parametrize(
+    ("os", "name", "app", "qr"),
+    [
+        ("Mac OS", "Desktop", "DARWIN", "7"),
+        ("Windows", "Desktop", "WIN32", "8"),
+        ("Ubuntu", "Desktop", "WEB_BROWSER", "7"),
+        ("Windows", "Chrome", "WEB_BROWSER", "1"),
+    ],
+)
+def test_the_desktop_app_says_so(os: str, name: str, app: str, qr: str) -> None:
+    browser = Browser(os=os, name=name)
+    payload = parse_payload(registration_payload(CREDENTIALS, browser))
+    assert payload.webInfo.webSubPlatform == proto.ClientPayload.WebInfo.WebSubPlatform.Value(app)
+    assert browser.qr_platform == qr
 
 
 def test_the_country_and_the_os_are_the_browsers() -> None:

@@ -63,9 +63,20 @@ def test_an_answer_for_devices() -> None:
 
 
 def test_a_companion_without_key_index_does_not_count() -> None:
-    # Source: Baileys extractDeviceJids; such a companion is not vouched for.
+    # Source: Baileys extractDeviceJids; such a companion is not vouched for. Key indexes count from 1.
     result = UserResult(ADA, (DeviceEntry(0), DeviceEntry(4, 2), DeviceEntry(9), DeviceEntry(7, 0)))
-    assert result.device_jids() == [ADA, ADA.with_device(4), ADA.with_device(7)]
+    assert result.device_jids() == [ADA, ADA.with_device(4)]
+
+
+@pytest.mark.parametrize(("user", "server"), [("77000000000001@lid", "hosted.lid"), (str(ADA), "hosted")])
+def test_a_hosted_device_has_a_server_of_its_own(user: str, server: str) -> None:
+    jid = Jid.parse(user)
+    result = UserResult(jid, (DeviceEntry(0), DeviceEntry(99, 1, is_hosted=True), DeviceEntry(4, 2)))
+    assert [str(device) for device in result.device_jids()] == [
+        user,
+        f"{jid.user}:99@{server}",
+        str(jid.with_device(4)),
+    ]
 
 
 @pytest.mark.parametrize(("said", "registered"), [("in", True), ("out", False), ("invalid", False)])
@@ -83,6 +94,7 @@ def test_an_answer_that_says_little() -> None:
     )
     assert usync.parse_result(answered(*users)) == [UserResult(ADA), UserResult(BEA), UserResult(BEA)]
     assert usync.parse_result(answered()) == []
+    assert usync.parse_result(answered(Node("user"), users[0])) == [UserResult(ADA)]  # one without an address is nobody
 
 
 @pytest.mark.parametrize(
@@ -90,7 +102,6 @@ def test_an_answer_that_says_little() -> None:
     [
         Node("iq"),
         Node("iq", None, [Node("usync")]),
-        answered(Node("user")),
         answered(Node("user", {"jid": "1:x@lid"})),
         answered(Node("user", {"jid": ADA}, [devices({})])),
         answered(Node("user", {"jid": ADA}, [devices({"id": "one"})])),
