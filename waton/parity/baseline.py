@@ -118,7 +118,7 @@ def read(path: Path) -> Baseline:
             raise ParityError(f"{path} is of format {told['format']}, and this waton reads {FORMAT}")
         return Baseline(tuple(from_json(row) for row in told["rows"]), told["versions"])
     except OSError as error:
-        raise ParityError(f"no baseline at {path}") from error
+        raise ParityError(f"no baseline at {path}; `waton parity run` makes one") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ParityError(f"{path} is no parity baseline") from error
 

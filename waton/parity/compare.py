@@ -16,7 +16,7 @@ from waton.parity.engine import Found, run
 from waton.parity.evidence import CRITICAL, Evidence, Outcome, Verdict, domain_named, verdicts
 from waton.parity.gate import Complaint, Reason
 from waton.parity.oracle.package import PINNED, locate, require_package
-from waton.parity.report import BASELINE, of
+from waton.parity.report import baseline_path, of
 
 Say = Callable[[str], None]
 _HARD = (Reason.WORSE, Reason.VANISHED, Reason.UNDONE)
@@ -79,7 +79,7 @@ def compare(
         ParityError: what is needed is not there, or there is no domain of that name.
     """
     wanted = None if domain is None else domain_named(domain)
-    path = baseline or BASELINE
+    path = baseline or baseline_path()
     before = baselines.read(path) if path.exists() else Baseline()
 
     def tell(kind: Evidence, name: str, done: int, all: int) -> None:

@@ -11,14 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
 
 from waton.parity.baseline import Baseline
 from waton.parity.engine import Found
 from waton.parity.evidence import CRITICAL, Outcome, Row, Status, Verdict, verdicts
-
-ROOT = Path(__file__).parents[2]
-"""Where the tests are, in a checkout."""
+from waton.parity.oracle.package import checkout
 
 
 class Reason(StrEnum):
@@ -88,9 +85,15 @@ def _tests(row: Row) -> list[str]:
 
 @cache
 def has_test(name: str) -> bool:
-    """True when a test of this name is in the tree: path::function, or path::class::function."""
+    """True when a test of this name is in the tree: path::function, or path::class::function.
+
+    An installed waton has no tests beside it; there only the name is asked for.
+    """
     path, *parts = name.partition("[")[0].split("::")
-    file = ROOT / path
+    root = checkout()
+    if root is None:
+        return bool(path and parts)
+    file = root / path
     if not path or not parts or not file.is_file():
         return False
     body: list[ast.stmt] = ast.parse(file.read_text("utf-8")).body

@@ -23,9 +23,15 @@ from waton.parity import baseline as baselines
 from waton.parity import drift as drifts
 from waton.parity.baseline import Baseline
 from waton.parity.evidence import CRITICAL, Domain, Evidence, Outcome, Row, Verdict, verdicts
+from waton.parity.oracle.package import checkout, home
 
-BASELINE = Path(__file__).parents[2] / "docs" / "parity" / "baileys-parity-baseline.json"
-"""The committed one, in a checkout."""
+
+def baseline_path() -> Path:
+    """The committed baseline in a checkout; for an installed waton, the one its own runs have written."""
+    root = checkout()
+    return (home() if root is None else root / "docs" / "parity") / "baileys-parity-baseline.json"
+
+
 _SHOWN = 12
 """How many rows of a list the text names before it counts the rest."""
 
@@ -214,7 +220,7 @@ def _reasons(row: Row, outcome: Outcome) -> list[tuple[str, str]]:
 
 def load(path: Path | None = None) -> Report:
     """The report of a baseline; None is the committed one. Raises ParityError."""
-    return of(baselines.read(path or BASELINE))
+    return of(baselines.read(path or baseline_path()))
 
 
 def of(baseline: Baseline) -> Report:

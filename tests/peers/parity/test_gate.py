@@ -16,7 +16,7 @@ from waton.parity import baseline as baselines
 from waton.parity import gate
 from waton.parity.engine import Found, run
 from waton.parity.evidence import Domain, Evidence, Outcome, Status
-from waton.parity.report import BASELINE, of
+from waton.parity.report import baseline_path, of
 from waton.parity.stage import Recording
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
@@ -25,19 +25,21 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_gate_is_open(found: Found) -> None:
-    assert [str(complaint) for complaint in gate.check(found, baselines.read(BASELINE))] == []
+    assert [str(complaint) for complaint in gate.check(found, baselines.read(baseline_path()))] == []
 
 
 def test_the_baseline_is_what_a_run_writes(found: Found) -> None:
     """Line by line, so that whoever changes a row sees which, and commits it."""
     fresh = baselines.Baseline(found.rows, found.versions).to_text().splitlines()
-    committed = BASELINE.read_text("utf-8").splitlines()
+    committed = baseline_path().read_text("utf-8").splitlines()
     assert [line for line in fresh if line not in set(committed)] == []
     assert [line for line in committed if line not in set(fresh)] == []
 
 
 def test_the_report_is_made_of_the_baseline() -> None:
-    assert of(baselines.read(BASELINE)).to_markdown() == BASELINE.with_name("report.md").read_text("utf-8")
+    assert of(baselines.read(baseline_path())).to_markdown() == baseline_path().with_name("report.md").read_text(
+        "utf-8"
+    )
 
 
 def test_each_kind_of_evidence_and_each_domain_has_rows(found: Found) -> None:

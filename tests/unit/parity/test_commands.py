@@ -11,7 +11,7 @@ from tests.unit.parity.rows import row
 from waton import cli
 from waton.errors import ParityError
 from waton.parity import baseline as baselines
-from waton.parity import compare
+from waton.parity import compare, report
 from waton.parity.baseline import Baseline
 from waton.parity.engine import Found
 from waton.parity.evidence import Outcome, Row
@@ -58,6 +58,14 @@ def test_a_package_of_ones_own_may_be_named(elsewhere: Path, monkeypatch: pytest
     (package / "package.json").write_text('{"name": "baileys", "version": "9"}')
     assert installing.locate() == package
     assert installing.version_of(package) == "9"
+
+
+def test_an_installed_waton_keeps_its_baseline_at_home(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert report.baseline_path().parts[-3:] == ("docs", "parity", "baileys-parity-baseline.json")
+    monkeypatch.setattr(report, "checkout", lambda: None)
+    assert report.baseline_path() == elsewhere / "home" / "parity" / "baileys-parity-baseline.json"
+    with pytest.raises(ParityError, match="`waton parity run` makes one"):
+        report.load()
 
 
 def test_a_domain_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

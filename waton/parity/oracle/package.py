@@ -43,13 +43,20 @@ def require_node() -> Path:
     return node
 
 
+def checkout() -> Path | None:
+    """The source checkout this waton runs from; None when it is installed."""
+    root = PROGRAM.parents[2]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def home() -> Path:
+    """What is kept outside of a checkout: `$WATON_HOME/parity`."""
+    return Path(os.environ.get("WATON_HOME") or Path.home() / ".waton").expanduser() / "parity"
+
+
 def default_folder(version: str = PINNED) -> Path:
     """Where this version is installed: the folder that holds its node_modules."""
-    is_checkout = (PROGRAM.parents[2] / "pyproject.toml").is_file()
-    if version == PINNED and is_checkout:
-        return PROGRAM
-    home = Path(os.environ.get("WATON_HOME") or Path.home() / ".waton").expanduser()
-    return home / "parity" / version
+    return PROGRAM if version == PINNED and checkout() is not None else home() / version
 
 
 def locate(version: str = PINNED) -> Path | None:
