@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from waton.parity.oracle.package import PINNED, locate, require_package
 from waton.parity.report import baseline_path, of
 
 Say = Callable[[str], None]
+_REASONS = 5
+"""How many reasons are told of each critical domain; the report has them all."""
 _HARD = (Reason.WORSE, Reason.VANISHED, Reason.UNDONE)
 """What a baseline is kept from being written by, unless it is accepted."""
 
@@ -116,9 +119,24 @@ def _tell(found: Found, complaints: tuple[Complaint, ...], say: Say) -> None:
         critical = "  critical" if verdict.domain in CRITICAL else ""
         line = " ".join(f"{verdict.share(kind):>10}" for kind in Evidence)
         say(f"{verdict.domain.value:16} {verdict.status.value:8} {line}  {len(verdict.lacking)}{critical}")
+    for verdict in gate.critical(found.rows):
+        if found.domain in (None, verdict.domain):
+            _tell_lacking(verdict, say)
     for complaint in complaints:
         say(str(complaint))
     say(f"{len(found.rows)} rows; the gate is {'shut: ' + str(len(complaints)) if complaints else 'open'}")
+
+
+def _tell_lacking(verdict: Verdict, say: Say) -> None:
+    """What a critical domain lacks: the reasons that most rows give."""
+    reasons = Counter(row.note for row in verdict.lacking).most_common()
+    if not reasons:
+        return
+    say(f"{verdict.domain.value} lacks")
+    for reason, count in reasons[:_REASONS]:
+        say(f"  {count:4} {reason}")
+    if len(reasons) > _REASONS:
+        say(f"  {sum(count for _, count in reasons[_REASONS:]):4} for {len(reasons) - _REASONS} other reasons")
 
 
 def drift(

@@ -14,7 +14,7 @@ from waton.parity import baseline as baselines
 from waton.parity import compare, report
 from waton.parity.baseline import Baseline
 from waton.parity.engine import Found
-from waton.parity.evidence import Outcome, Row
+from waton.parity.evidence import Domain, Outcome, Row
 from waton.parity.oracle import package as installing
 
 
@@ -144,3 +144,12 @@ def test_the_summary_is_json(tmp_path: Path, run_gives: list[Found]) -> None:
         "function": {},
         "wire": {"missing": 1},
     }
+
+
+def test_what_a_critical_domain_lacks_is_told(tmp_path: Path, run_gives: list[Found]) -> None:
+    said: list[str] = []
+    rows = [row(str(number), Outcome.MISSING, domain=Domain.MEDIA, note=f"lacks {number // 2}") for number in range(14)]
+    run_gives.append(found(*rows))
+    compare.compare(baseline=tmp_path / "b.json", say=said.append)
+    told = said[said.index("media lacks") :]
+    assert told[1:7] == [*(f"     2 lacks {number}" for number in range(5)), "     4 for 2 other reasons"]
