@@ -148,7 +148,9 @@ def test_the_summary_is_json(tmp_path: Path, run_gives: list[Found]) -> None:
 
 def test_what_a_critical_domain_lacks_is_told(tmp_path: Path, run_gives: list[Found]) -> None:
     said: list[str] = []
-    rows = [row(str(number), Outcome.MISSING, domain=Domain.MEDIA, note=f"lacks {number // 2}") for number in range(14)]
+    rows = [
+        row(f"{number:02}", Outcome.MISSING, domain=Domain.MEDIA, note=f"lacks {number // 2}") for number in range(14)
+    ]
     run_gives.append(found(*rows))
     compare.compare(baseline=tmp_path / "b.json", say=said.append)
     told = said[said.index("media lacks") :]
