@@ -68,6 +68,7 @@ def _add_parity(parity: argparse.ArgumentParser) -> None:
     ):
         command = commands.add_parser(name, help=told)
         command.add_argument("--domain", help="one domain only; nothing is written then")
+        command.add_argument("--scenario", help="one scenario only; nothing is written then")
         command.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
         command.add_argument("--baileys", metavar="VERSION", help="another version than the pinned one")
         command.add_argument("--baseline", type=Path, help="the file to hold it to (default: the one in docs/parity)")
@@ -155,6 +156,7 @@ def _parity_run(options: argparse.Namespace) -> int:
     outcome = compare.compare(
         version=options.baileys,
         domain=options.domain,
+        scenario=options.scenario,
         baseline=options.baseline,
         writes=options.writes,
         accept=options.accept,

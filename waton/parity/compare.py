@@ -62,6 +62,7 @@ def compare(
     *,
     version: str | None = None,
     domain: str | None = None,
+    scenario: str | None = None,
     baseline: Path | None = None,
     writes: bool = False,
     accept: bool = False,
@@ -73,13 +74,14 @@ def compare(
     Args:
         version: of Baileys; None is the pinned one.
         domain: one domain only; nothing is written then.
+        scenario: one scenario only, and only the wire; nothing is written then.
         baseline: the file; None is the one in docs/parity. The report is written beside it.
         writes: write baseline and report if nothing got worse.
         accept: write them all the same.
         say: gets lines for a person.
         progress: gets a line for each piece of work.
     Raises:
-        ParityError: what is needed is not there, or there is no domain of that name.
+        ParityError: what is needed is not there, or there is no domain or scenario of that name.
     """
     wanted = None if domain is None else domain_named(domain)
     path = baseline or baseline_path()
@@ -89,14 +91,20 @@ def compare(
         if progress is not None:
             progress(f"{kind.value:9} {done}/{all} {name}")
 
-    found = run(domain=wanted, package=require_package(version or PINNED), progress=tell)
+    found = run(
+        evidence=tuple(Evidence) if scenario is None else (Evidence.WIRE,),
+        domain=wanted,
+        scenarios=None if scenario is None else [scenario],
+        package=require_package(version or PINNED),
+        progress=tell,
+    )
     if progress is not None:
         progress("")
     complaints = tuple(gate.check(found, before))
     _tell(found, complaints, say)
     is_kept_back = any(one.reason in _HARD for one in complaints) and not accept
     written: tuple[Path, ...] = ()
-    if writes and wanted is None and not is_kept_back:
+    if writes and found.is_whole and not is_kept_back:
         written = write(found, path)
         for file in written:
             say(f"written: {file}")
@@ -113,15 +121,14 @@ def write(found: Found, path: Path) -> tuple[Path, ...]:
 
 
 def _tell(found: Found, complaints: tuple[Complaint, ...], say: Say) -> None:
-    told = [verdict for verdict in verdicts(found.rows) if found.domain in (None, verdict.domain)]
+    told = [verdict for verdict in verdicts(found.rows) if any(verdict.counts[kind] for kind in Evidence)]
     say(f"{'domain':16} {'status':8} {'scan':>10} {'function':>10} {'wire':>10}  lacking")
     for verdict in told:
         critical = "  critical" if verdict.domain in CRITICAL else ""
         line = " ".join(f"{verdict.share(kind):>10}" for kind in Evidence)
         say(f"{verdict.domain.value:16} {verdict.status.value:8} {line}  {len(verdict.lacking)}{critical}")
     for verdict in gate.critical(found.rows):
-        if found.domain in (None, verdict.domain):
-            _tell_lacking(verdict, say)
+        _tell_lacking(verdict, say)
     for complaint in complaints:
         say(str(complaint))
     say(f"{len(found.rows)} rows; the gate is {'shut: ' + str(len(complaints)) if complaints else 'open'}")

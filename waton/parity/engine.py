@@ -9,7 +9,7 @@ Baileys.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,8 +43,20 @@ class Found:
     """Lines of the table of differences that nothing has needed."""
     evidence: frozenset[Evidence]
     """What was looked at."""
-    domain: Domain | None
+    domain: Domain | None = None
     """The only domain that was looked at; None for all."""
+    scenarios: frozenset[str] | None = None
+    """The only scenarios that were played; None for all."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything of these kinds of evidence was looked at."""
+        return self.domain is None and self.scenarios is None
+
+    def covers(self, row: Row) -> bool:
+        """A row that had to be found if it is still there."""
+        is_played = self.scenarios is None or row.name.partition("/")[0] in self.scenarios
+        return row.evidence in self.evidence and self.domain in (None, row.domain) and is_played
 
 
 def run(
@@ -90,11 +102,12 @@ def run(
 
         rows += _play(differences, scenarios, package, recordings or {}, tell_wire)
     rows = scan.without_dead(rows, scan.dead_modules(WATON))
-    is_whole = domain is None and scenarios is None
-    stale = [line for kind in evidence for line in differences.stale(kind)] if is_whole else []
     kept = tuple(row for row in rows if domain is None or row.domain is domain)
     _check_names(kept)
-    return Found(kept, _versions(theirs), tuple(stale), frozenset(evidence), domain)
+    played = None if scenarios is None else frozenset(scenarios)
+    found = Found(kept, _versions(theirs), (), frozenset(evidence), domain, played)
+    stale = (line for kind in evidence for line in differences.stale(kind))
+    return replace(found, stale=tuple(stale)) if found.is_whole else found
 
 
 def _play(

@@ -48,16 +48,12 @@ class Complaint:
 
 def check(found: Found, baseline: Baseline) -> list[Complaint]:
     """Everything that keeps the gate shut; empty when it may open."""
-    before = [row for row in baseline.rows if _was_looked_at(row, found)]
+    before = [row for row in baseline.rows if found.covers(row)]
     complaints = [*_explained(found.rows), *_ratchet(found.rows, before)]
     complaints += [Complaint(Reason.STALE, line.where, "nothing differs there any more") for line in found.stale]
-    if found.domain is None and found.evidence == frozenset(row.evidence for row in baseline.rows):
+    if found.is_whole and found.evidence == frozenset(row.evidence for row in baseline.rows):
         complaints += _domains(found.rows, baseline.rows)
     return complaints
-
-
-def _was_looked_at(row: Row, found: Found) -> bool:
-    return row.evidence in found.evidence and (found.domain is None or row.domain is found.domain)
 
 
 def _explained(rows: Iterable[Row]) -> list[Complaint]:

@@ -48,9 +48,13 @@ def run(
         recordings: Baileys' side, by scenario, where it is known already.
         progress: called before each scenario.
     Raises:
-        ParityError: Node or Baileys is missing, or Baileys does not get through a scenario.
+        ParityError: Node or Baileys is missing, Baileys does not get through a scenario, or there is none of a name.
     """
-    chosen = [scenario for scenario in scenarios() if only is None or scenario.name in only]
+    every = scenarios()
+    if only is not None and (unknown := set(only) - {scenario.name for scenario in every}):
+        names = ", ".join(scenario.name for scenario in every)
+        raise ParityError(f"no scenario {', '.join(sorted(unknown))}; there are {names}")
+    chosen = [scenario for scenario in every if only is None or scenario.name in only]
     played = _finish(_play_all(chosen, package, recordings or {}, progress))
     rows = [row for scenario in chosen for row in compare_recordings(scenario, *played[scenario.name])]
     if only is None:

@@ -88,8 +88,8 @@ def test_a_new_web_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 # --- what a run writes
 
 
-def found(*rows: Row) -> Found:
-    return Found(rows, {"baileys": "7"}, (), frozenset(one.evidence for one in rows), None)
+def found(*rows: Row, domain: Domain | None = None, scenarios: frozenset[str] | None = None) -> Found:
+    return Found(rows, {"baileys": "7"}, (), frozenset(one.evidence for one in rows), domain, scenarios)
 
 
 @pytest.fixture
@@ -128,9 +128,10 @@ def test_a_worse_run_is_not_written_unless_accepted(tmp_path: Path, run_gives: l
 
 def test_the_gate_and_a_part_write_nothing(tmp_path: Path, run_gives: list[Found]) -> None:
     path = tmp_path / "baseline.json"
-    run_gives += [found(row("a")), found(row("a"))]
+    run_gives += [found(row("a")), found(row("a"), domain=Domain.NOISE), found(row("a"), scenarios=frozenset("a"))]
     assert compare.compare(baseline=path).written == ()
     assert compare.compare(baseline=path, domain="noise", writes=True).written == ()
+    assert compare.compare(baseline=path, scenario="a", writes=True).written == ()
     assert not path.exists()
 
 

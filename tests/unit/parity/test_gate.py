@@ -19,8 +19,13 @@ from waton.parity.known import Known, open_
 TEST = "tests/unit/parity/test_gate.py::test_an_unchanged_run_passes"
 
 
-def found(*rows: Row, stale: tuple[Known, ...] = (), domain: Domain | None = None) -> Found:
-    return Found(rows, {"baileys": "7"}, stale, frozenset(row.evidence for row in rows), domain)
+def found(
+    *rows: Row,
+    stale: tuple[Known, ...] = (),
+    domain: Domain | None = None,
+    scenarios: frozenset[str] | None = None,
+) -> Found:
+    return Found(rows, {"baileys": "7"}, stale, frozenset(row.evidence for row in rows), domain, scenarios)
 
 
 def reasons(now: Found, *before: Row) -> list[Reason]:
@@ -59,6 +64,8 @@ def test_rows_that_were_not_looked_at_have_not_vanished() -> None:
     other = row("c", domain=Domain.USYNC)
     assert reasons(found(row("a")), row("a"), scanned) == []
     assert reasons(found(row("a"), domain=Domain.NOISE), row("a"), other) == []
+    assert reasons(found(row("login/a"), scenarios=frozenset({"login"})), row("login/a"), row("pair/a")) == []
+    assert reasons(found(row("login/a"), scenarios=frozenset({"login"})), row("login/b")) == [Reason.VANISHED]
 
 
 def test_a_new_row_is_welcome_unless_it_differs() -> None:
