@@ -126,7 +126,8 @@ def _tell(found: Found, complaints: tuple[Complaint, ...], say: Say) -> None:
     for verdict in told:
         critical = "  critical" if verdict.domain in CRITICAL else ""
         line = " ".join(f"{verdict.share(kind):>10}" for kind in Evidence)
-        say(f"{verdict.domain.value:16} {verdict.status.value:8} {line}  {len(verdict.lacking)}{critical}")
+        status = verdict.status.value if found.scenarios is None else "in part"
+        say(f"{verdict.domain.value:16} {status:8} {line}  {len(verdict.lacking)}{critical}")
     for verdict in gate.critical(found.rows):
         _tell_lacking(verdict, say)
     for complaint in complaints:
