@@ -41,12 +41,16 @@ def single(type: str, value: object) -> Iterator[Piece]:
             yield from _message({"type": whole["type"], **message})
     elif type == "connection.update":
         yield type, _connection(cast("Mapping[str, Any]", value))
+    elif type == "messaging-history.set":
+        # Its mappings are lost when it happens to pass through Baileys' buffer.
+        whole = cast("Mapping[str, Any]", value)
+        yield type, {name: member for name, member in whole.items() if name != "lidPnMappings"}
     elif type == "messages.update":
         for update in cast("list[dict[str, Any]]", value):
             yield type, {**update, "key": _of_person(update["key"])}
     elif type == "chats.update":
         for chat in cast("list[dict[str, Any]]", value):
-            yield type, {**chat, "messages": [_without_status(one) for one in chat.get("messages", [])]}
+            yield type, {name: member for name, member in chat.items() if name not in _MERGED}
     elif isinstance(value, list):
         for piece in cast("list[Any]", value):
             yield type, piece if isinstance(piece, dict) else {"id": piece}
@@ -55,17 +59,14 @@ def single(type: str, value: object) -> Iterator[Piece]:
 
 
 _SERVER_ACK = 2
+_MERGED = ("messages", "unreadCount")
+"""What adds up when Baileys' buffer merges several updates of a chat, as many as it happens to hold."""
 _DEVICE = re.compile(r":\d+@")
 
 
 def _of_person(key: Mapping[str, Any]) -> Value:
     """A key without the device whose receipt came first, which is up to chance."""
     return {name: _DEVICE.sub("@", member) if name == "remoteJid" else member for name, member in key.items()}
-
-
-def _without_status(held: Mapping[str, Any]) -> Value:
-    message: Mapping[str, Any] = held.get("message") or {}
-    return {"message": {name: member for name, member in message.items() if name != "status"}}
 
 
 def _message(value: dict[str, Any]) -> Iterator[Piece]:

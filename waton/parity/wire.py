@@ -229,7 +229,7 @@ def _settled(events: Sequence[Element]) -> list[Element]:
     kept: dict[str, Element] = {}
     for event in events:
         name = name_of(event)
-        repeats = event.tag in ("messages.update", "creds.update", "contacts.update")
+        repeats = event.tag in ("messages.update", "creds.update", "contacts.update", "chats.update")
         kept.setdefault(name if repeats else f"{name}/{len(kept)}", event)
     return list(kept.values())
 

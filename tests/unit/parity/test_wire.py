@@ -232,3 +232,12 @@ def test_events_are_named_by_what_they_tell() -> None:
     value = {"type": "notify", "key": {"id": "ABC"}}
     event = canonical.event("messages.upsert", value, AT, {"ABC": "<id of 'hello'>"})
     assert name_of(event) == "messages.upsert <id of 'hello'> notify"
+
+
+def test_what_passes_through_the_buffer_by_chance_is_not_told() -> None:
+    ((_, chat),) = told.single("chats.update", [{"id": "a@lid", "unreadCount": 2, "messages": [{}], "archived": True}])
+    assert chat == {"id": "a@lid", "archived": True}
+    ((_, history),) = told.single("messaging-history.set", {"chats": [], "lidPnMappings": [{}]})
+    assert history == {"chats": []}
+    ((_, update),) = told.single("messages.update", [{"key": {"remoteJid": "a:1@lid", "id": "1"}, "update": {}}])
+    assert update["key"] == {"remoteJid": "a@lid", "id": "1"}
