@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from waton.errors import WatonError
+from waton.parity import needing_the_extra
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -147,7 +148,8 @@ def _parity_setup(options: argparse.Namespace) -> int:
 
 
 def _parity_run(options: argparse.Namespace) -> int:
-    from waton.parity import compare
+    with needing_the_extra():
+        from waton.parity import compare
 
     def say(line: str) -> None:
         if not options.json:
@@ -173,7 +175,8 @@ def _progress(line: str) -> None:
 
 
 def _parity_drift(options: argparse.Namespace) -> int:
-    from waton.parity import compare
+    with needing_the_extra():
+        from waton.parity import compare
 
     changes = compare.drift(
         options.old, options.new, proto=options.proto, tokens=options.tokens, web_version=options.web_version

@@ -10,12 +10,25 @@ say on the wire and emit (`wire`). Nothing is asserted by hand; see `evidence`.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from waton.errors import ParityError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from waton.parity.report import Report
+
+
+@contextmanager
+def needing_the_extra() -> Generator[None]:
+    """What is imported in here needs packages that only the extra `parity` installs. Raises ParityError, naming one."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ParityError(f"{error.name} is missing: pip install 'waton[parity]'") from error
 
 
 def load(path: Path | None = None) -> Report:
@@ -33,7 +46,8 @@ def run(domain: str | None = None) -> Report:
     Raises:
         ParityError: no such domain; or Node, Baileys or the `parity` extra is missing.
     """
-    from waton.parity.engine import run as look
+    with needing_the_extra():
+        from waton.parity.engine import run as look
     from waton.parity.evidence import domain_named
     from waton.parity.report import Report
 
@@ -41,4 +55,4 @@ def run(domain: str | None = None) -> Report:
     return Report(found.rows, found.versions)
 
 
-__all__ = ["load", "run"]
+__all__ = ["load", "needing_the_extra", "run"]

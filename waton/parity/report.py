@@ -20,7 +20,6 @@ import pandas as pd
 
 from waton.errors import ParityError
 from waton.parity import baseline as baselines
-from waton.parity import drift as drifts
 from waton.parity.baseline import Baseline
 from waton.parity.evidence import CRITICAL, Domain, Evidence, Outcome, Row, Verdict, verdicts
 from waton.parity.oracle.package import checkout, home
@@ -169,6 +168,8 @@ class Report:
     @staticmethod
     def drift(old: Path, new: Path) -> pd.DataFrame:
         """What changed between two Baileys folders, and whether waton knows it. Raises ParityError."""
+        from waton.parity import drift as drifts  # reads TypeScript; whoever reads a report need not wait for that
+
         columns = ["kind", "name", "change", "old", "new", "known"]
         return pd.DataFrame([asdict(change) for change in drifts.drift(old, new)], columns=columns)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,18 @@ def test_an_installed_waton_keeps_its_baseline_at_home(elsewhere: Path, monkeypa
     assert report.baseline_path() == elsewhere / "home" / "parity" / "baileys-parity-baseline.json"
     with pytest.raises(ParityError, match="`waton parity run` makes one"):
         report.load()
+
+
+@pytest.mark.parametrize("package", ["hypothesis", "tree_sitter"])
+def test_without_the_extra_it_is_named(package: str) -> None:
+    """In a process of its own: here both are imported already."""
+    program = (
+        f"import sys; sys.modules[{package!r}] = None; from waton import cli, parity;"
+        "print(len(parity.load().rows) > 0); sys.exit(cli.main(['parity', 'gate']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (1, "True")
+    assert done.stderr.strip() == f"waton: {package} is missing: pip install 'waton[parity]'"
 
 
 def test_a_domain_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
