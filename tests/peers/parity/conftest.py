@@ -12,7 +12,7 @@ from waton.parity.scenarios import scenarios
 from waton.parity.stage import Recording, Scenario
 from waton.parity.wire import play_baileys
 
-EXAMPLES = 20
+EXAMPLES = 12
 """Inputs for each function; `waton parity run` takes more."""
 
 
@@ -26,7 +26,7 @@ def recordings() -> dict[str, Recording]:
             return scenario.name, await play_baileys(scenario)
 
     async def record_all() -> dict[str, Recording]:
-        turn = asyncio.Semaphore(2)
+        turn = asyncio.Semaphore(3)
         return dict(await asyncio.gather(*(record(scenario, turn) for scenario in scenarios())))
 
     return asyncio.run(record_all())

@@ -139,13 +139,12 @@ MUTATIONS = [
 
 
 def row_of(baileys: Functions, name: str) -> Row:
-    (row,) = [row for row in differential.run(baileys, only=[name], examples=25) if row.name == name]
+    (row,) = [row for row in differential.run(baileys, only=[name], examples=20) if row.name == name]
     return row
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-"))
 def test_it_is_caught(mutation: Mutation, baileys: Functions) -> None:
-    assert row_of(baileys, mutation.row).outcome is not Outcome.DIFFERS
     with mutated(mutation.module, mutation.old, mutation.new):
         row = row_of(baileys, mutation.row)
     assert row.outcome is Outcome.DIFFERS
