@@ -7,7 +7,7 @@ import pytest
 from tests.unit.parity.rows import row
 from waton.errors import ParityError
 from waton.parity.evidence import Domain, Evidence, Field, Outcome, Status, domain_named, judge, worst
-from waton.parity.known import Differences, better, left_out, missing, open_
+from waton.parity.known import Differences, better, functions, left_out, missing, open_, scan, wire
 
 TEST = "tests/unit/parity/test_evidence.py::test_a_domain_without_rows_is_missing"
 
@@ -94,6 +94,13 @@ def test_what_is_equal_is_not_looked_up() -> None:
     known = Differences([open_("wire/stanza/*", "lacks all")])
     assert known.explain(row("a")).outcome is Outcome.EQUAL
     assert [line.where for line in known.stale(Evidence.WIRE)] == ["wire/stanza/*"]
+
+
+def test_what_is_called_better_is_shown_by_running_baileys() -> None:
+    lines = [*functions.KNOWN, *scan.KNOWN, *wire.KNOWN]
+    cited = [line.test for line in lines if line.outcome is Outcome.BETTER]
+    assert cited
+    assert [test for test in cited if not test.startswith("tests/peers/")] == []
 
 
 def test_a_line_that_was_needed_is_not_stale() -> None:

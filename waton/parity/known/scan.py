@@ -6,11 +6,11 @@ KNOWN: tuple[Known, ...] = (
     better(
         "scan/stanza/iq error error",
         "the server is told of a pairing that does not verify; Baileys' check cannot fail",
-        "tests/integration/test_faults.py::test_a_phone_that_vouches_wrongly_is_refused_and_told",
+        "tests/peers/parity/test_functions.py::test_baileys_pairs_with_a_wrong_account_signature",
     ),
     left_out(
         "scan/event/messages.undecryptable",
-        "Baileys tells the same as a messages.upsert of stub type CIPHERTEXT; what both emit is compared on the wire",
+        "Baileys tells the same as a messages.upsert of type CIPHERTEXT; ask-for-a-message-again is to compare the two",
     ),
     left_out("scan/disconnect-reason/LOCAL", "a close of our own has a number; Baileys hands back the caller's error"),
     left_out("scan/disconnect-reason/PROTOCOL", "Baileys throws what it cannot understand inside an event listener"),
