@@ -67,15 +67,33 @@ class RecordKind(StrEnum):
     SIGNED_PREKEY = "signed_prekey"
     """key: decimal id. 32-byte private key."""
     LID_MAPPING = "lid_mapping"
-    """key: PN user or LID user with @server; value: the other one, text."""
+    """key: PN user or LID user with @server; value: JSON of the other one, what taught it, and when."""
     DEVICE_LIST = "device_list"
-    """key: bare JID; value: JSON list of device numbers."""
+    """key: bare JID; value: JSON of what a user's key-index list said: devices, registration, timestamp."""
+    SENDER_KEY = "sender_key"
+    """key: group JID, two colons, signal address of the sender (ours too). libsignal's SenderKeyRecordStructure."""
+    SENDER_KEY_SENT = "sender_key_sent"
+    """key: group JID; value: JSON of who holds our present sender key, and since which message."""
+    GROUP = "group"
+    """key: group JID; value: JSON of its metadata as last seen."""
     APP_STATE_KEY = "app_state_key"
     """key: hex key id; value: AppStateSyncKeyData protobuf."""
     HISTORY_CHUNK = "history_chunk"
     """key: message id; value: HistorySyncNotification protobuf, as it came."""
     SENT_MESSAGE = "sent_message"
-    """key: message id; value: Message protobuf and its destination."""
+    """key: message id; value: what is needed to encrypt it again for a device that could not read it."""
+    OUTBOX = "outbox"
+    """key: number of the unit that made it, 16 digits, and message id; value: the encoded stanza, until acknowledged."""
+    RECEIVED = "received"
+    """key: chat, author and message id; there when the message was told. Kept for two weeks."""
+    RETRY = "retry"
+    """key: direction, chat, author or reader, message id; value: JSON of counters and what they decide by."""
+    PLACEHOLDER = "placeholder"
+    """key: message id; value: JSON of a message we could not read and may ask the phone for."""
+    MESSAGE_SECRET = "message_secret"
+    """key: chat, author and message id; 32 bytes, for what is encrypted with it later (votes, reactions, bots)."""
+    PRIVACY_TOKEN = "privacy_token"
+    """key: bare LID (PN when the LID is not known); value: JSON of the trusted-contact token and both timestamps."""
     SETTING = "setting"
     """key: a name; value: text or JSON."""
 
@@ -110,8 +128,12 @@ class UnitOfWork(Protocol):
         """All keys of a kind, sorted."""
         ...
 
-    def save(self, kind: RecordKind, key: str, value: bytes | None) -> None:
-        """Write at commit; None deletes."""
+    def save(self, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None) -> None:
+        """Write at commit; None deletes.
+
+        Args:
+            until: Unix seconds after which the record may be forgotten; None keeps it.
+        """
         ...
 
     def emit(self, type: str, payload: bytes) -> int:

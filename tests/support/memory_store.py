@@ -31,7 +31,7 @@ class MemoryUnit:
         merged = {**self._store.records, **self.writes}
         return sorted(key for (of, key), value in merged.items() if of is kind and value is not None)
 
-    def save(self, kind: RecordKind, key: str, value: bytes | None) -> None:
+    def save(self, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None) -> None:
         self.writes[kind, key] = value
 
     def emit(self, type: str, payload: bytes) -> int:

@@ -42,9 +42,9 @@ class Step:
         """A record, this step's own writes included."""
         return await self.unit.load(kind, key)
 
-    def save(self, kind: RecordKind, key: str, value: bytes | None) -> None:
-        """Write a record at commit; None deletes."""
-        self.unit.save(kind, key, value)
+    def save(self, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None) -> None:
+        """Write a record at commit; None deletes. until: Unix seconds after which it may be forgotten."""
+        self.unit.save(kind, key, value, until=until)
 
     def emit(self, event: DurableEvent) -> None:
         """Store an event with this step and hand it out after the commit."""

@@ -95,7 +95,7 @@ class SqliteUnit:
                 (known.discard if value is None else known.add)(key)
         return sorted(known)
 
-    def save(self, kind: RecordKind, key: str, value: bytes | None) -> None:
+    def save(self, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None) -> None:
         self._check_open()
         self.writes[kind, key] = value
 

@@ -46,7 +46,7 @@ class _Memory:
         """The keys of all records of a kind."""
         return [key for held, key in self.records if held == kind.value]
 
-    def save(self, kind: RecordKind, key: str, value: bytes | None) -> None:
+    def save(self, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None) -> None:
         """Write a record; None deletes."""
         if value is None:
             self.records.pop((kind.value, key), None)

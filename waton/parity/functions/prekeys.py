@@ -32,7 +32,7 @@ Value: TypeAlias = Any
 class _Notes:
     """A unit of work that keeps nothing: what would be stored, and what the step is called, are not compared."""
 
-    def save(self, kind: object, key: str, value: bytes | None) -> None:
+    def save(self, kind: object, key: str, value: bytes | None, *, until: float | None = None) -> None:
         """A record."""
 
     def transition(self, machine: str, before: str, after: str, **detail: object) -> None:
