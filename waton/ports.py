@@ -83,7 +83,7 @@ class RecordKind(StrEnum):
     SENT_MESSAGE = "sent_message"
     """key: message id; value: what is needed to encrypt it again for a device that could not read it."""
     OUTBOX = "outbox"
-    """key: number of the unit that made it, 16 digits, and message id; value: the encoded stanza, until acknowledged."""
+    """key: number of the unit that made it (16 digits) and message id; value: the stanza, until acknowledged."""
     RECEIVED = "received"
     """key: chat, author and message id; there when the message was told. Kept for two weeks."""
     RETRY = "retry"
@@ -129,11 +129,7 @@ class UnitOfWork(Protocol):
         ...
 
     def save(self, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None) -> None:
-        """Write at commit; None deletes.
-
-        Args:
-            until: Unix seconds after which the record may be forgotten; None keeps it.
-        """
+        """Write at commit; None deletes. until: Unix seconds after which the record may be forgotten."""
         ...
 
     def emit(self, type: str, payload: bytes) -> int:

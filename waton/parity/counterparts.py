@@ -53,6 +53,7 @@ _BUFFER, _HISTORY, _LID = Domain.EVENT_BUFFER, Domain.HISTORY, Domain.LID_MAPPIN
 _NEWSLETTER, _BUSINESS, _COMMUNITIES = Domain.NEWSLETTER, Domain.BUSINESS, Domain.COMMUNITIES
 
 _CLIENT = "client/client.py:Client."
+_ACCOUNT = "client/account.py:Account."
 _CONFIG = "client/client.py:ClientConfig."
 _SENDER = "client/messages.py:Sender."
 _USYNC_STANZA = "protocol/stanza/usync.py:"
@@ -137,9 +138,9 @@ METHODS: Mapping[str, Counterpart] = {
     ),
     "onUnexpectedError": Counterpart(_NOISE, (_CLIENT + "_report",), "private, and only of the lanes"),
     "uploadPreKeys": Counterpart(
-        _PREKEYS, ("client/prekeys.py:make", _CLIENT + "_stock_prekeys"), "only when the server runs low, not on demand"
+        _PREKEYS, ("client/prekeys.py:make", _ACCOUNT + "stock_prekeys"), "only when the server runs low, not on demand"
     ),
-    "uploadPreKeysToServerIfRequired": Counterpart(_PREKEYS, ("client/prekeys.py:wanted", _CLIENT + "_stock_prekeys")),
+    "uploadPreKeysToServerIfRequired": Counterpart(_PREKEYS, ("client/prekeys.py:wanted", _ACCOUNT + "stock_prekeys")),
     "digestKeyBundle": Counterpart(_PREKEYS),
     "rotateSignedPreKey": Counterpart(_PREKEYS),
     "requestPairingCode": Counterpart(_PAIRING),
@@ -165,7 +166,7 @@ METHODS: Mapping[str, Counterpart] = {
         "history, reactions and protocol messages are kept as they came; nothing is worked out of them",
     ),
     "sendPresenceUpdate": Counterpart(
-        _CHATS, (_CLIENT + "_login",), "available, once after the login: no unavailable, composing, recording, paused"
+        _CHATS, (_ACCOUNT + "login",), "available, once after the login: no unavailable, composing, recording, paused"
     ),
     "getBusinessProfile": Counterpart(_BUSINESS),
     **dict.fromkeys(
@@ -335,9 +336,9 @@ OPTIONS: Mapping[str, Counterpart] = {
     "userDevicesCache": Counterpart(_USYNC, (_DEVICES,), "in memory only; nobody can hand in another one"),
     "shouldSyncHistoryMessage": Counterpart(_HISTORY),
     "appStateMacVerification": Counterpart(_SYNC),
-    "markOnlineOnConnect": Counterpart(_CHATS, (_CLIENT + "_login",), "always available; cannot stay unavailable"),
+    "markOnlineOnConnect": Counterpart(_CHATS, (_ACCOUNT + "login",), "always available; cannot stay unavailable"),
     "fireInitQueries": Counterpart(
-        _CHATS, (_CLIENT + "_login",), "neither props nor blocklist nor privacy are asked for"
+        _CHATS, (_ACCOUNT + "login",), "neither props nor blocklist nor privacy are asked for"
     ),
     "callOfferCache": Counterpart(_CHATS),
     "cachedGroupMetadata": Counterpart(_GROUPS),

@@ -167,7 +167,7 @@ def test_stanzas_sent_partly_sent_and_not_sent(baileys: Path) -> None:
 
 
 def test_a_stanza_that_no_part_of_the_client_sends_is_open(waton: Path, baileys: Path) -> None:
-    replace(waton / "client" / "client.py", "stream.unified_session(", "stream.offline_batch(")
+    replace(waton / "client" / "account.py", "stream.unified_session(", "stream.offline_batch(")
     source = (baileys / "src" / "Utils" / "validate.ts").read_text("utf-8")
     wanted = "{ tag: 'ib', attrs: {}, content: [{ tag: 'unified_session', attrs: {} }] }"
     write(baileys / "src" / "Utils" / "validate.ts", f"{source}\nexport const makeSession = () => ({wanted})")

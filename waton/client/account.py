@@ -1,0 +1,164 @@
+"""Account: this device's credentials, how it gets them (pairing), and what it says when it logs in.
+
+Credentials are a value in memory and a record on disk, changed together in a unit of work. What a login asks and in
+which order is Baileys': prekey count, prekeys, passive active; then the session is open.
+
+Source: Baileys Socket/socket.ts (order of the start-up queries).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from waton.client import addresses, pairing, prekeys
+from waton.client.event_pipeline import Step
+from waton.client.events import ConnectionStatus, CredentialsUpdate
+from waton.errors import LocalProtocolError, PairingError
+from waton.jid import signal_address
+from waton.ports import RecordKind
+from waton.protocol.binary_node import Node, get_jid
+from waton.protocol.credentials import Credentials
+from waton.protocol.stanza import iq, stream
+from waton.protocol.stanza.encrypt import prekey_count
+from waton.protocol.stanza.pairing import PairSuccess
+
+if TYPE_CHECKING:
+    from waton.client.client import Client
+
+_ACCOUNT_KINDS = tuple(kind for kind in RecordKind if kind is not RecordKind.SETTING)
+
+
+class Account:
+    """Who one client is."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._credentials: Credentials | None = None
+        self._rotation: asyncio.Task[None] | None = None
+
+    # --- credentials --------------------------------------------------------------------------------------------------
+
+    @property
+    def known(self) -> Credentials | None:
+        """The credentials; None before load()."""
+        return self._credentials
+
+    @property
+    def credentials(self) -> Credentials:
+        """Raises LocalProtocolError before load()."""
+        if self._credentials is None:
+            raise LocalProtocolError("the client is not started")
+        return self._credentials
+
+    async def load(self) -> None:
+        """Read the stored credentials, or make and store new ones. Raises StorageError."""
+        stored = await self._client.store.load(RecordKind.CREDENTIALS, "self")
+        if stored is None:
+            await self._make()
+        else:
+            self._credentials = Credentials.from_json(stored)
+
+    def save(self, step: Step, updated: Credentials, *what: str) -> None:
+        """Put new credentials into a step, and use them from now on."""
+        step.save(RecordKind.CREDENTIALS, "self", updated.to_json())
+        self._credentials = updated
+        self._client.pipeline.publish(CredentialsUpdate(what), step.parent)
+
+    async def _make(self) -> None:
+        made = Credentials.generate(self._client.entropy.take)
+        async with self._client.pipeline.step() as step:
+            step.save(RecordKind.CREDENTIALS, "self", made.to_json())
+            step.save(RecordKind.SIGNED_PREKEY, str(made.signed_prekey_id), made.signed_prekey.private)
+            step.transition("account", "none", "unpaired")
+        self._credentials = made
+
+    async def forget(self, why: str) -> None:
+        """The server no longer knows this device: drop its keys, so that the next start pairs anew."""
+        async with self._client.pipeline.step() as step:
+            for kind in _ACCOUNT_KINDS:
+                for key in await step.unit.keys(kind):
+                    step.save(kind, key, None)
+            step.transition("account", "paired", "unpaired", why=why)
+        await self._make()
+
+    # --- pairing ------------------------------------------------------------------------------------------------------
+
+    def connecting(self) -> None:
+        """A new connection: what an earlier one showed is over."""
+        self._rotation = None
+
+    async def show_qrs(self, node: Node, trace: int) -> None:
+        """Take a pair-device: show its refs one after the other."""
+        await self._client.supervisor.live().send(iq.client_result(node), trace)
+        self._rotation = self._client.supervisor.spawn(self._rotate(node))
+
+    async def _rotate(self, node: Node) -> None:
+        client = self._client
+
+        def show(qr: pairing.QrShown) -> None:
+            client.status.move(ConnectionStatus.QR, qr=qr.text, qr_expires_at=qr.expires_at, qr_left=qr.left)
+
+        await pairing.QrRotation(self.credentials, client.config.browser, client.clock, show).run(node)
+
+    async def pair(self, node: Node, trace: int) -> None:
+        """Take a pair-success: verify, store, answer. Raises PairingError."""
+        client = self._client
+        success = PairSuccess.from_node(node)
+        try:
+            paired = pairing.accept(self.credentials, success, client.entropy.take(64))
+        except PairingError as error:
+            await client.supervisor.live().send(pairing.refusal(success, error), trace)
+            raise
+        if self._rotation is not None:
+            self._rotation.cancel()
+        async with client.pipeline.step(parent=trace) as step:
+            step.transition("account", "unpaired", "paired", key_index=paired.identity.key_index)
+            owner = paired.credentials.lid or success.jid
+            step.save(RecordKind.IDENTITY, signal_address(owner.bare), paired.identity.account_key)
+            self.save(step, paired.credentials, "me", "lid", "account", "platform")
+        client.supervisor.paired()
+        client.status.move(ConnectionStatus.PAIRED)
+        await client.supervisor.live().send(paired.reply, trace)
+
+    # --- login --------------------------------------------------------------------------------------------------------
+
+    async def login(self, node: Node, trace: int) -> None:
+        """Take a success: say what a client says before it is open."""
+        client = self._client
+        await self._learn_own_lid(node, trace)
+        count = await client.query("encrypt", iq.IqType.GET, [Node("count")])
+        await self.stock_prekeys(prekey_count(count), trace)
+        await client.query("passive", iq.IqType.SET, [Node("active")])
+        client.supervisor.succeeded()
+        client.status.move(ConnectionStatus.OPEN)
+        await client.send_node(stream.unified_session(int(client.clock.now() * 1000)))
+        name = self.credentials.push_name or client.config.push_name
+        if name:
+            await client.send_node(Node("presence", {"name": name.replace("@", ""), "type": "available"}))
+
+    async def _learn_own_lid(self, node: Node, trace: int) -> None:
+        lid, mine = get_jid(node, "lid"), self.credentials
+        if lid is None or mine.me is None:
+            return
+        async with self._client.hold([mine.me, lid]), self._client.pipeline.step(parent=trace) as step:
+            if lid != mine.lid:
+                self.save(step, self.credentials.evolve(lid=lid), "lid")
+            await addresses.learn(step, mine.me, lid, source="success")
+
+    async def stock_prekeys(self, server_count: int, trace: int) -> None:
+        """Make and upload prekeys when the server has few left."""
+        count = prekeys.wanted(server_count)
+        if count == 0:
+            return
+        async with self._client.pipeline.step(parent=trace) as step:
+            updated, content = prekeys.make(step, self.credentials, count, self._client.entropy)
+            self._credentials = updated
+        await self._client.query("encrypt", iq.IqType.SET, content)
+
+    async def keep_routing(self, node: Node, trace: int) -> None:
+        """Take an edge_routing: said in the next connection's intro."""
+        info = node.child("routing_info")
+        if info is not None and isinstance(info.content, bytes):
+            async with self._client.pipeline.step(parent=trace) as step:
+                self.save(step, self.credentials.evolve(routing_info=info.content), "routing_info")

@@ -1,0 +1,230 @@
+"""Supervisor: one connection after the other, until the client is closed or there is no point in trying again.
+
+It opens the wire, runs the handshake, reads and keeps alive, and decides what the end of a connection means: restart at
+once, wait and try again, or stop. What stanzas mean is the client's business.
+
+Source: reconnecting as whatsmeow does and Baileys does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from waton.client.events import ConnectionStatus
+from waton.client.stream import Stream
+from waton.errors import (
+    Disconnected,
+    DisconnectReason,
+    HandshakeError,
+    LocalProtocolError,
+    PairingError,
+    PairingStep,
+    RemoteProtocolError,
+    WatonError,
+)
+from waton.ports import Transport
+from waton.protocol.binary_node import Node
+from waton.protocol.client_payload import login_payload, registration_payload
+from waton.protocol.connection import Connection
+from waton.protocol.noise import ClientHandshake
+from waton.protocol.stanza import iq
+
+if TYPE_CHECKING:
+    from waton.client.client import Client
+
+
+class Supervisor:
+    """Keeps one client connected."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._task: asyncio.Task[None] | None = None
+        self._stream: Stream | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._hurry = asyncio.Event()
+        self._attempt = 0
+        self._qr_rounds = 0
+        self.connections = 0
+        """How many connections there were; the number of the present one in traces."""
+
+    # --- what the client asks -----------------------------------------------------------------------------------------
+
+    @property
+    def is_started(self) -> bool:
+        return self._task is not None
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._task = asyncio.create_task(self._supervise(), name="waton-client")
+
+    async def stop(self) -> None:
+        """Disconnect and do not connect again. May be called twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def reconnect(self) -> None:
+        """Drop the connection, if any, and connect again at once; also after giving up."""
+        status = self._client.status
+        if self._task is None or self._task.done():
+            status.move(ConnectionStatus.CONNECTING)
+            self.start()
+        elif self._stream is not None and not self._stream.is_closed:
+            if status.now is ConnectionStatus.OPEN:
+                status.move(ConnectionStatus.RECONNECTING, retry_at=self._client.clock.now())
+            await self._stream.close(Disconnected(DisconnectReason.RESTART_REQUIRED, None, "asked for"))
+        else:
+            self._hurry.set()
+
+    def live(self) -> Stream:
+        """The connection. Raises Disconnected when there is none."""
+        if self._stream is None or self._stream.is_closed:
+            raise Disconnected(DisconnectReason.CLOSED, None, "not connected")
+        return self._stream
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something as part of the connection: it ends with it, and its error ends the connection."""
+        if self._group is None:
+            work.close()
+            raise LocalProtocolError("no connection to work on")
+        return self._group.create_task(work)
+
+    async def fail(self, error: WatonError) -> None:
+        """End the connection with this error, if there is one."""
+        if self._stream is not None:
+            await self._stream.close(error)
+
+    def succeeded(self) -> None:
+        """The login is complete: the next back-off begins anew."""
+        self._attempt = 0
+
+    def paired(self) -> None:
+        """A phone has scanned: the rounds of QRs begin anew."""
+        self._qr_rounds = 0
+
+    # --- connections --------------------------------------------------------------------------------------------------
+
+    async def _supervise(self) -> None:
+        while True:
+            try:
+                await self._connect_once()
+            except Exception as error:  # noqa: BLE001  whatever ends a connection is shown to the user, none is lost
+                delay = await self._after(error)
+                if delay is None:
+                    return
+                await self._pause(delay)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt, unless reconnect() says not to."""
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+
+    async def _connect_once(self) -> None:
+        """One connection from the first byte to the last; always raises what ended it."""
+        if self._client.status.now in (ConnectionStatus.IDLE, ConnectionStatus.CLOSED):
+            self._client.status.move(ConnectionStatus.CONNECTING)
+        self.connections += 1
+        transport = await self._open_wire()
+        connection = Connection(
+            self._handshake(),
+            self._client.tracer,
+            number=self.connections,
+            routing_info=self._client.credentials.routing_info,
+        )
+        opened = Stream(transport, connection, self._client.clock, self._client.on_node)
+        self._client.connecting()
+        reason: WatonError = Disconnected(DisconnectReason.LOCAL)
+        try:
+            await opened.handshake(self._client.config.connect_timeout)
+            self._stream = opened
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                group.create_task(opened.run())
+                group.create_task(self._keep_alive(opened))
+        except BaseExceptionGroup as errors:
+            reason = _first_error(errors)
+            raise reason from errors
+        except WatonError as error:
+            reason = error
+            raise
+        finally:
+            self._group = None
+            await opened.close(reason)
+
+    async def _open_wire(self) -> Transport:
+        try:
+            async with asyncio.timeout(self._client.config.connect_timeout):
+                return await self._client.connector(self._client.config.url)
+        except TimeoutError:
+            raise Disconnected(DisconnectReason.LOST, None, "the server does not answer") from None
+
+    def _handshake(self) -> ClientHandshake:
+        mine = self._client.credentials
+        browser, name = self._client.config.browser, self._client.config.push_name
+        if mine.me is None:
+            payload = registration_payload(mine.evolve(push_name=name), browser)
+        else:
+            payload = login_payload(mine.me, browser, mine.push_name or name)
+        return ClientHandshake(
+            static_private=mine.noise_key.private,
+            ephemeral_private=self._client.entropy.take(32),
+            payload=payload,
+            root=self._client.config.root,
+        )
+
+    async def _after(self, error: Exception) -> float | None:
+        """What to do after a connection ended: seconds to wait before the next, or None to stop."""
+        if isinstance(error, Disconnected) and error.reason is DisconnectReason.RESTART_REQUIRED:
+            if self._client.status.now is ConnectionStatus.OPEN:
+                self._client.status.move(ConnectionStatus.RECONNECTING, error=error, retry_at=self._client.clock.now())
+            return 0.0
+        if isinstance(error, Disconnected) and error.reason is DisconnectReason.LOGGED_OUT:
+            await self._client.account.forget("logged_out")
+        if not self._is_worth_retrying(error):
+            self._client.status.move(ConnectionStatus.CLOSED, error=error)
+            return None
+        delay = self._client.config.backoff.delay(self._attempt, self._client.entropy.take(2))
+        self._attempt += 1
+        self._client.status.move(ConnectionStatus.RECONNECTING, error=error, retry_at=self._client.clock.now() + delay)
+        return delay
+
+    def _is_worth_retrying(self, error: Exception) -> bool:
+        match error:
+            case Disconnected():
+                return error.reason.is_retryable
+            case PairingError(step=PairingStep.REFS):
+                self._qr_rounds += 1
+                return self._qr_rounds < self._client.config.qr_rounds
+            case PairingError() | HandshakeError():
+                return False
+            case RemoteProtocolError() | TimeoutError():
+                return True
+            case _:
+                return False
+
+    async def _keep_alive(self, stream: Stream) -> None:
+        while True:
+            share = int.from_bytes(self._client.entropy.take(2), "big") / 0xFFFF
+            await asyncio.sleep(self._client.config.keepalive * (0.8 + 0.4 * share))
+            if self._client.clock.now() - stream.last_inbound > self._client.config.silence:
+                raise Disconnected(DisconnectReason.LOST, None, "nothing arrived in time")
+            ping = iq.request(self._client.next_id(), iq.IqType.GET, "w:p", [Node("ping")])
+            await stream.send(ping)
+
+
+def _first_error(errors: BaseExceptionGroup[BaseException]) -> WatonError:
+    """The error that ended a connection's tasks; a bug is raised as it is."""
+    found, _ = errors.split(WatonError)
+    while found is not None:
+        first = found.exceptions[0]
+        if isinstance(first, WatonError):
+            return first
+        found = first
+    raise errors
