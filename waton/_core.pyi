@@ -19,6 +19,13 @@ __all__ = [
     "encode_node",
     "hkdf_sha256",
     "inflate_node",
+    "sender_key_create",
+    "sender_key_decrypt",
+    "sender_key_describe",
+    "sender_key_distribution",
+    "sender_key_encrypt",
+    "sender_key_message_id",
+    "sender_key_process",
     "session_archive",
     "session_base_key",
     "session_decrypt",
@@ -163,21 +170,35 @@ def token_tables() -> tuple[list[str], list[list[str]]]:
 
 @final
 class NoiseHandshake:
-    """Noise_XX_25519_AESGCM_SHA256 as WhatsApp runs it, either role, on the snow crate.
+    """Noise XX, IK or XXfallback over 25519_AESGCM_SHA256 as WhatsApp runs them, either role, on the snow crate.
 
-    WhatsApp does not hash the empty payload of the first message, otherwise this is the Noise specification's XX.
-    Messages are snow's: e(32); e(32) s(48) payload(n+16); s(48) payload(n+16). At most 65,535 bytes each.
+    WhatsApp does not hash the empty payload of a first message, otherwise these are the Noise specification's. Messages
+    are snow's, at most 65,535 bytes each:
+
+        XX, XXfallback   e(32); e(32) s(48) payload(n+16); s(48) payload(n+16)
+        IK               e(32) s(48) payload(n+16); e(32) payload(n+16)
+
+    XXfallback follows a declined IK: the client begins anew with the ephemeral key of its IK hello, of which the server
+    has read the first 32 bytes.
     """
 
     def __new__(
-        cls, *, initiator: bool, prologue: bytes, static_private: bytes, ephemeral_private: bytes
-    ) -> NoiseHandshake: ...
+        cls,
+        *,
+        initiator: bool,
+        prologue: bytes,
+        static_private: bytes,
+        ephemeral_private: bytes,
+        pattern: str = "XX",
+        remote_static: bytes | None = None,
+    ) -> NoiseHandshake:
+        """remote_static: 32 bytes, for the initiator of IK alone. Raises ValueError: a wrong length, pattern or use."""
     def write_message(self, payload: bytes = b"") -> bytes:
         """The next message of ours.
 
         Raises:
             LocalProtocolError: it is not our turn, or the payload is too long.
-            HandshakeError: the peer's ephemeral key is of low order; `step` is the message it came in.
+            HandshakeError: a key of the peer's is of low order; `step` is the message it came in (IK's first: our own).
         """
     def read_message(self, message: bytes) -> bytes:
         """Take the peer's next message, return its payload. Raises HandshakeError(step) if it does not verify."""
@@ -365,3 +386,81 @@ def session_archive(record: bytes) -> bytes:
 
 def session_describe(record: bytes) -> list[SessionInfo]:
     """All sessions, current first; counters and fingerprints, never a secret."""
+
+# --- Signal in groups -------------------------------------------------------------------------------------------------
+
+@type_check_only
+class SenderKeyInfo(TypedDict):
+    id: int
+    iteration: int
+    """The next one: of the state's own message if it is ours, of a message that is not yet read otherwise."""
+    skipped: int
+    signing_key: str
+    """First 8 hex characters of SHA-256 of the public signing key."""
+    is_ours: bool
+    """We have the private signing key."""
+
+def sender_key_create(record: bytes, *, entropy: bytes) -> bytes:
+    """A new record with a fresh state of our own in front; the fifth and older ones before it fall out.
+
+    Args:
+        record: the stored record of one sender in one group, b"" if there is none.
+        entropy: 68 bytes: 4 of id (big-endian, 31 bits count), 32 of chain key, 32 of private signing key.
+    Raises:
+        StorageError: the record does not parse.
+    Source: Baileys Signal/Group/keyhelper.ts; the layout as observed from the official client's SenderKeyRecord.
+    """
+
+def sender_key_distribution(record: bytes) -> bytes:
+    """The distribution of our newest own state at its present place: who gets it reads what we encrypt from now on.
+
+    0x33 || protobuf{1 id, 2 iteration, 3 chain key (32), 4 signing key (33)}. WhatsApp's form, without the distribution
+    id that newer official clients write; theirs is a DecodeError here, and ours an error there.
+    Raises:
+        DecryptError: no_session, when no state is ours.
+        StorageError: the record does not parse.
+    """
+
+def sender_key_process(record: bytes, distribution: bytes) -> bytes:
+    """Take a sender's distribution: a new record with its state in front, five at most.
+
+    A state that we have already, at an earlier or later place of the same chain, only comes to the front: it keeps its
+    place and its skipped keys. That is told by following the chain from the earlier place to the later, 25,000 steps at
+    most; when they are farther apart, the later place counts. The same id with another chain or signing key replaces.
+
+    Raises:
+        DecodeError: the distribution does not parse.
+        DecryptError: invalid_key, when it would replace a state of our own.
+        StorageError: the record does not parse.
+    Source: Baileys Signal/Group/group-session-builder.ts, which appends every time; the official client keeps the known
+        state whatever chain it is told under the same signing key.
+    """
+
+def sender_key_encrypt(record: bytes, plaintext: bytes, *, entropy: bytes) -> tuple[bytes, bytes]:
+    """Encrypt with our newest own state: (new record, message). One message is one iteration. entropy: 64 bytes.
+
+    The message is 0x33 || protobuf{1 id, 2 iteration, 3 ciphertext} || 64-byte XEdDSA signature; the plaintext is not
+    padded here.
+    Raises:
+        DecryptError: no_session, when no state is ours.
+        StorageError: the record does not parse.
+    """
+
+def sender_key_decrypt(record: bytes, message: bytes) -> tuple[bytes, bytes]:
+    """Decrypt an skmsg with the state that it names: (new record, plaintext).
+
+    2,000 skipped message keys are kept in a state (the oldest fall out), and a message may be 25,000 ahead of its state
+    (Baileys takes 2,000). The signature is checked before anything else is done.
+    Raises:
+        DecryptError: no_sender_key (no state of this id), invalid_signature (another key's, or changed), duplicate
+            (read before, or its key fell out), future_message (too far ahead), invalid_message (signed, malformed).
+        DecodeError: the message does not parse.
+        StorageError: the record does not parse.
+    Source: Baileys Signal/Group/group_cipher.ts; limits observed in tests/peers/test_sender_key_libsignal.py.
+    """
+
+def sender_key_message_id(message: bytes) -> tuple[int, int]:
+    """The id and iteration that an skmsg names, without any key and unauthenticated. Raises DecodeError."""
+
+def sender_key_describe(record: bytes) -> list[SenderKeyInfo]:
+    """All states, newest first; counters and fingerprints, never a secret. Raises StorageError."""

@@ -18,6 +18,18 @@ from pathlib import Path
 from waton.errors import WatonError
 from waton.parity import needing_the_extra
 
+_FAULTS_HELP = """\
+faults: parts with commas between them, for example  drop=1%,delay=5-40ms,restart=every:200,seed=7
+
+  profiles   slow, flaky, lossy, forgetful, restarts, hostile
+  settings   seed=7 (equal seeds, equal faults)   max=100 (in all)   until=60s   pairing=yes (strike QRs too)
+  kinds      delay=5-40ms   drop=1%   truncate=1%   corrupt=1%   close=1%   half_open=1%   duplicate=5%   reorder=5%
+             lost_ack=5%   lost_answer=5%   stream_error=1%/503|429|515|replaced   restart=every:200/500ms
+             clock_skew=-1..1h
+  with       1% (of the stanzas) or every:200, in or out, max:3, until:30s, tag:message|receipt, of:NAME (push name),
+             joined by slashes: drop=2%/in/tag:message/max:3
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
@@ -40,11 +52,18 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--path", type=Path, help="keep account and lab here (default: a fresh temporary directory)")
     demo.set_defaults(run=_demo)
 
-    lab = commands.add_parser("lab", help="run the lab for any client, until interrupted")
+    lab = commands.add_parser(
+        "lab",
+        help="run the lab for any client, until interrupted",
+        description="Run the lab for any client, until interrupted.",
+        epilog=_FAULTS_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     lab.add_argument("--port", type=int, default=8080)
     lab.add_argument("--host", default="127.0.0.1", help="loopback unless you say otherwise")
     lab.add_argument("--tls", action="store_true", help="also listen for wss, with a throwaway certificate")
     lab.add_argument("--path", type=Path, help="where its world is kept (default: nowhere)")
+    lab.add_argument("--faults", metavar="SPEC", help="be a bad network or a tired server: see below")
     lab.set_defaults(run=_lab)
 
     notebook = commands.add_parser("notebook", help="open a notebook in JupyterLab, or run it without a browser")
@@ -106,8 +125,10 @@ def _demo(options: argparse.Namespace) -> int:
 def _lab(options: argparse.Namespace) -> int:
     from waton.infra.clock import SystemClock
     from waton.infra.entropy import SystemEntropy
+    from waton.lab.schedules import Schedule
     from waton.lab.server import serve_forever
 
+    faults = None if options.faults is None else Schedule.parse(options.faults)
     # What the lab did not understand is for whoever runs it to see.
     log = logging.getLogger("waton.lab")
     log.addHandler(logging.StreamHandler())
@@ -120,6 +141,7 @@ def _lab(options: argparse.Namespace) -> int:
             tls=options.tls,
             clock=SystemClock(),
             entropy=SystemEntropy(),
+            faults=faults,
             say=lambda line: print(line, flush=True),
         )
     )

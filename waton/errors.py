@@ -2,6 +2,7 @@
 
     WatonError
       LocalProtocolError        you asked for what the protocol forbids in this state
+        PrekeyIdsExhausted      there is no id left for a new prekey
       RemoteProtocolError       the peer sent what the protocol forbids
         DecodeError             bytes that are not what they claim to be, with the offset
         HandshakeError          Noise or certificate, with the step that failed
@@ -21,6 +22,8 @@ builds them with the positional arguments given below.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
@@ -34,6 +37,17 @@ class WatonError(Exception):
 
 class LocalProtocolError(WatonError):
     """You asked for what the protocol forbids in this state."""
+
+
+class PrekeyIdsExhausted(LocalProtocolError):
+    """All 24-bit ids of `kind` ("prekey" or "signed prekey") are used up; an id is never used twice."""
+
+    def __init__(self, kind: str = "prekey") -> None:
+        self.kind = kind
+        super().__init__(kind)
+
+    def __str__(self) -> str:
+        return f"there is no id left for a new {self.kind}: pair this device anew"
 
 
 class RemoteProtocolError(WatonError):
@@ -100,6 +114,16 @@ class PairingStep(StrEnum):
     HMAC = "hmac"
     ACCOUNT_SIGNATURE = "account_signature"
     DEVICE_SIGNATURE = "device_signature"
+    CODE_REF = "code_ref"
+    """The server gave no ref for a pairing code, or a phone has answered under another ref than ours."""
+    CODE_EXPIRED = "code_expired"
+    """The phone answered a pairing code when its time was over, or when there was none."""
+    CODE_TRIES = "code_tries"
+    """The phone answered one pairing code more often than is good."""
+    CODE = "code"
+    """What was typed on the phone is not the companion's code."""
+    PASSKEY = "passkey"
+    """The account asks for a passkey; waton has no authenticator to show one."""
 
 
 class PairingError(RemoteProtocolError):
@@ -110,6 +134,8 @@ class PairingError(RemoteProtocolError):
         super().__init__(step)
 
     def __str__(self) -> str:
+        if self.step is PairingStep.PASSKEY:
+            return "this account asks for a passkey to link a device, and waton has none to show"
         return f"the pairing failed at {self.step.value}"
 
 
@@ -128,6 +154,8 @@ class DecryptReason(StrEnum):
     """Why a Signal message could not be read."""
 
     NO_SESSION = "no_session"
+    NO_SENDER_KEY = "no_sender_key"
+    """A group message under a sender key that its sender has not told us (or that fell out)."""
     INVALID_KEY = "invalid_key"
     INVALID_KEY_ID = "invalid_key_id"
     INVALID_MESSAGE = "invalid_message"
@@ -142,18 +170,30 @@ class DecryptReason(StrEnum):
 
 
 class RetryReason(IntEnum):
-    """The `error` attribute of a retry receipt. Source: whatsapp-rust wacore/src/protocol/retry.rs."""
+    """The `error` attribute of a retry receipt.
+
+    Source: whatsapp-rust wacore/src/protocol/retry.rs, Baileys Utils/message-retry-manager.ts.
+    """
 
     UNKNOWN = 0
     NO_SESSION = 1
+    """No session with the author, or no sender key of theirs."""
     INVALID_KEY = 2
     INVALID_KEY_ID = 3
+    """The prekey that the message names is gone."""
     INVALID_MESSAGE = 4
     INVALID_SIGNATURE = 5
     FUTURE_MESSAGE = 6
+    """Further ahead in its chain than a reader will skip."""
     BAD_MAC = 7
     INVALID_SESSION = 8
     INVALID_MSG_KEY = 9
+    BAD_BROADCAST_EPHEMERAL_SETTING = 10
+    UNKNOWN_COMPANION_NO_PREKEY = 11
+    """The author's device is in no list the reader knows."""
+    ADV_FAILURE = 12
+    """The author's device identity did not verify."""
+    STATUS_REVOKE_DELAY = 13
 
 
 class DecryptError(WatonError):
@@ -196,51 +236,185 @@ class IqError(WatonError):
 
 
 class DisconnectReason(IntEnum):
-    """Why a connection ended. The numbers are Baileys' statusCode values, so that logs can be compared."""
+    """Why a connection ended. From 400 on the number is the wire's, and Baileys' statusCode where that has one.
 
-    CLOSED = 428
-    """The peer or the network closed the stream."""
-    LOST = 408
-    """Nothing arrived in time."""
+    What each means, whether it is tried again and what a person can do: `meaning`, `is_retryable`, `advice`; the whole
+    table is docs/reference/disconnect_reasons.md. Source: Baileys Types/index.ts, whatsmeow types/events/events.go
+    (ConnectFailureReason), whatsapp-rust src/client/node_io.rs (409, 429 and 516 of stream:error).
+    """
+
+    LOCAL = 0
+    PROTOCOL = 1
+    REFUSED = 2
+    BAD_REQUEST = 400
     LOGGED_OUT = 401
+    TEMPORARY_BAN = 402
     FORBIDDEN = 403
     CLIENT_OUTDATED = 405
+    UNKNOWN_LOGOUT = 406
+    LOST = 408
+    BAD_USER_AGENT = 409
+    MULTIDEVICE_MISMATCH = 411
+    TOKEN_EXPIRED = 413
+    TOKEN_INVALID = 414
+    NOT_FOUND = 415
+    CLIENT_UNKNOWN = 418
+    CLOSED = 428
+    RATE_LIMITED = 429
     REPLACED = 440
-    """Another connection of the same device took over."""
     BAD_SESSION = 500
+    EXPERIMENTAL = 501
     UNAVAILABLE = 503
     RESTART_REQUIRED = 515
-    MULTIDEVICE_MISMATCH = 411
-    PROTOCOL = 400
-    """What arrived could not be understood or did not verify."""
-    LOCAL = 0
-    """We closed it ourselves."""
+    DEVICE_REMOVED = 516
 
     @property
     def is_retryable(self) -> bool:
         """True when connecting again with the same credentials can help."""
-        return self in _RETRYABLE
+        return _ADVICE[self].is_retryable
+
+    @property
+    def ends_pairing(self) -> bool:
+        """True when the server no longer knows this device: its keys are of no more use."""
+        return self in (DisconnectReason.LOGGED_OUT, DisconnectReason.UNKNOWN_LOGOUT, DisconnectReason.DEVICE_REMOVED)
+
+    @property
+    def meaning(self) -> str:
+        """What happened."""
+        return _ADVICE[self].meaning
+
+    @property
+    def advice(self) -> str:
+        """What a person can do."""
+        return _ADVICE[self].advice
 
 
-_RETRYABLE = frozenset(
-    {
-        DisconnectReason.CLOSED,
-        DisconnectReason.LOST,
-        DisconnectReason.BAD_SESSION,
-        DisconnectReason.UNAVAILABLE,
-        DisconnectReason.RESTART_REQUIRED,
-        DisconnectReason.PROTOCOL,
-    }
-)
+@dataclass(frozen=True, slots=True)
+class _Advice:
+    is_retryable: bool
+    meaning: str
+    advice: str
+
+
+_PAIR_ANEW = "Pair again; this device's keys have been dropped."
+_BY_ITSELF = "Nothing: waton connects again by itself."
+_ADVICE: Mapping[DisconnectReason, _Advice] = {
+    DisconnectReason.LOCAL: _Advice(False, "We closed it ourselves.", "Connect again whenever you like."),
+    DisconnectReason.PROTOCOL: _Advice(
+        True,
+        "What arrived could not be understood or did not verify.",
+        "If it does not pass, the journal holds the bytes: look at the last frame.",
+    ),
+    DisconnectReason.REFUSED: _Advice(
+        False, "The login was refused with a number nobody knows, or with none.", "Look at the failure stanza."
+    ),
+    DisconnectReason.BAD_REQUEST: _Advice(
+        False, "The server could not make sense of the login.", "Look at the client payload in the journal."
+    ),
+    DisconnectReason.LOGGED_OUT: _Advice(False, "This device was logged out, or unlinked from its phone.", _PAIR_ANEW),
+    DisconnectReason.TEMPORARY_BAN: _Advice(
+        False,
+        "The account is banned for a time; `ban` says what for and `retry_after` for how many seconds.",
+        "Wait until it is over, then connect again, and send less.",
+    ),
+    DisconnectReason.FORBIDDEN: _Advice(
+        False,
+        "The phone is gone or the account is locked; seen with bans and with a change of phones.",
+        "Look at the phone. If the account works there, log out here and pair again.",
+    ),
+    DisconnectReason.CLIENT_OUTDATED: _Advice(
+        False, "The server no longer takes this version of the web client.", "Set a newer `Browser.version`."
+    ),
+    DisconnectReason.UNKNOWN_LOGOUT: _Advice(
+        False, "The account was banned, or logged out for a reason not told.", "Look at the phone, then pair again."
+    ),
+    DisconnectReason.LOST: _Advice(True, "Nothing arrived in time.", _BY_ITSELF),
+    DisconnectReason.BAD_USER_AGENT: _Advice(
+        False, "The server does not take what the client says it is.", "Choose another `Browser`."
+    ),
+    DisconnectReason.MULTIDEVICE_MISMATCH: _Advice(
+        False, "The phone's app knows nothing of linked devices.", "Update the app on the phone, then pair again."
+    ),
+    DisconnectReason.TOKEN_EXPIRED: _Advice(
+        False, "A Messenger authentication token has run out.", "None of waton's logins has one: report it."
+    ),
+    DisconnectReason.TOKEN_INVALID: _Advice(
+        False, "A Messenger authentication token was not accepted.", "None of waton's logins has one: report it."
+    ),
+    DisconnectReason.NOT_FOUND: _Advice(
+        False, "The server knows no such account or device.", "Check the credentials; log out and pair again."
+    ),
+    DisconnectReason.CLIENT_UNKNOWN: _Advice(
+        False, "The server does not know this kind of client.", "Choose another `Browser`, or a newer version."
+    ),
+    DisconnectReason.CLOSED: _Advice(True, "The peer or the network closed the stream.", _BY_ITSELF),
+    DisconnectReason.RATE_LIMITED: _Advice(
+        True,
+        "Too much was asked or sent; the pauses before the next attempts are long.",
+        "Send and connect less often.",
+    ),
+    DisconnectReason.REPLACED: _Advice(
+        False,
+        "Another connection of the same device took over.",
+        "Run one client for each pairing; `reconnect()` takes the connection back.",
+    ),
+    DisconnectReason.BAD_SESSION: _Advice(
+        True, "The server failed, or said something that is not in this table.", _BY_ITSELF
+    ),
+    DisconnectReason.EXPERIMENTAL: _Advice(
+        False, "The login uses something the server has not switched on.", "Look at the client payload in the journal."
+    ),
+    DisconnectReason.UNAVAILABLE: _Advice(
+        True, "The service is not there for the moment; the pauses before the next attempts are long.", _BY_ITSELF
+    ),
+    DisconnectReason.RESTART_REQUIRED: _Advice(
+        True, "The server wants a fresh connection, as it does after a pairing.", _BY_ITSELF
+    ),
+    DisconnectReason.DEVICE_REMOVED: _Advice(False, "This device was unlinked from its phone.", _PAIR_ANEW),
+}
+
+
+class BanReason(IntEnum):
+    """What a temporary ban is for: the `code` beside reason 402. Source: whatsmeow types/events/events.go."""
+
+    SENT_TO_TOO_MANY_PEOPLE = 101
+    """Who do not have the sender in their address books."""
+    BLOCKED_BY_USERS = 102
+    CREATED_TOO_MANY_GROUPS = 103
+    """With people who do not have the creator in their address books."""
+    SENT_TOO_MANY_SAME_MESSAGE = 104
+    BROADCAST_LIST = 106
+    """Too many messages to broadcast lists."""
 
 
 class Disconnected(WatonError):
-    """The connection is gone: `reason`, the wire's own `code` if it gave one, and `detail`."""
+    """The connection is gone.
 
-    def __init__(self, reason: DisconnectReason, code: int | None = None, detail: str = "") -> None:
+    Attributes:
+        reason: why.
+        code: the wire's own number, if it gave one.
+        detail: what else there is to say, for people; often the tag of the stream error's child.
+        retry_after: seconds that the server wants to be left alone; None when it did not say.
+        ban: what a temporary ban is for, a number that nobody has named included.
+        stanza: id of the stanza that the server blames: it waits for its ack.
+    """
+
+    def __init__(
+        self,
+        reason: DisconnectReason,
+        code: int | None = None,
+        detail: str = "",
+        *,
+        retry_after: float | None = None,
+        ban: BanReason | int | None = None,
+        stanza: str = "",
+    ) -> None:
         self.reason = reason
         self.code = code
         self.detail = detail
+        self.retry_after = retry_after
+        self.ban = ban
+        self.stanza = stanza
         super().__init__(reason, code, detail)
 
     def __str__(self) -> str:

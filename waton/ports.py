@@ -6,7 +6,7 @@ The core never touches the world; the drivers (client, lab) get these handed in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -73,9 +73,10 @@ class RecordKind(StrEnum):
     SENDER_KEY = "sender_key"
     """key: group JID, two colons, signal address of the sender (ours too). libsignal's SenderKeyRecordStructure."""
     SENDER_KEY_SENT = "sender_key_sent"
-    """key: group JID; value: JSON of who holds our present sender key, and since which message."""
+    """key: group JID; value: JSON of our present sender key's id and the devices that hold it. Key: group and device JID;
+    there when that device's holding it no longer counts."""
     GROUP = "group"
-    """key: group JID; value: JSON of its metadata as last seen."""
+    """key: group JID; value: its <group> node, encoded, as last seen."""
     APP_STATE_KEY = "app_state_key"
     """key: hex key id; value: AppStateSyncKeyData protobuf."""
     HISTORY_CHUNK = "history_chunk"
@@ -110,13 +111,8 @@ class StoredEvent:
     """The unit of work that committed it."""
 
 
-class UnitOfWork(Protocol):
-    """One atomic step: reads see the committed state and this unit's own writes; writes land together or not at all."""
-
-    @property
-    def number(self) -> int:
-        """The transition number this unit commits under; grows with every unit."""
-        ...
+class Records(Protocol):
+    """What reads records: a store, or a unit of work. A record whose time is over is not there."""
 
     async def load(self, kind: RecordKind, key: str) -> bytes | None: ...
 
@@ -124,12 +120,29 @@ class UnitOfWork(Protocol):
         """Those of the keys that exist."""
         ...
 
-    async def keys(self, kind: RecordKind) -> list[str]:
-        """All keys of a kind, sorted."""
+    async def load_prefix(self, kind: RecordKind, prefix: str) -> dict[str, bytes]:
+        """All records of a kind whose key begins so, by key, sorted."""
+        ...
+
+    async def keys(self, kind: RecordKind, prefix: str = "") -> list[str]:
+        """All keys of a kind that begin so, sorted."""
+        ...
+
+
+class UnitOfWork(Records, Protocol):
+    """One atomic step: reads see what is sealed and this unit's own writes; writes land together or not at all."""
+
+    @property
+    def number(self) -> int:
+        """The transition number this unit commits under; grows with every unit."""
         ...
 
     def save(self, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None) -> None:
-        """Write at commit; None deletes. until: Unix seconds after which the record may be forgotten."""
+        """Write at commit; None deletes.
+
+        Args:
+            until: Unix seconds after which the record may be forgotten; None keeps it.
+        """
         ...
 
     def emit(self, type: str, payload: bytes) -> int:
@@ -140,22 +153,42 @@ class UnitOfWork(Protocol):
         """Name what this unit does: machine `before` -> `after`. Detail holds no secrets."""
         ...
 
+    def seal(self) -> Awaitable[None]:
+        """End the unit without waiting: from now on every read sees its writes, and it is in line for the disk.
 
-class Store(Protocol):
-    """The durable state of one account."""
+        Units land in the order in which they were sealed; a crash leaves those before some point, never one without
+        those before it. A unit that wrote nothing is through when everything sealed before it is.
 
-    def unit(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """Open a unit of work: committed when the block ends, dropped when it raises."""
+        Returns:
+            What to await, once: done when the unit is on the disk. Raises StorageError when it never will be; then the
+            store takes nothing more until it is opened anew.
+        """
         ...
 
-    async def load(self, kind: RecordKind, key: str) -> bytes | None: ...
+    def drop(self) -> None:
+        """End the unit and leave nothing of it."""
+        ...
 
-    async def keys(self, kind: RecordKind) -> list[str]: ...
+
+class Store(Records, Protocol):
+    """The durable state of one account."""
+
+    def begin(self) -> UnitOfWork:
+        """A unit of work that ends with its `seal()`, or is dropped and leaves nothing. Raises StorageError."""
+        ...
+
+    def unit(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A unit of work: sealed when the block ends and on the disk when it is left; dropped when the block raises."""
+        ...
 
     async def pending_events(self) -> list[StoredEvent]:
         """Committed and not handled, oldest first."""
         ...
 
-    async def mark_handled(self, ids: Iterable[int]) -> None: ...
+    def mark_handled(self, ids: Iterable[int]) -> None:
+        """Take events out of the outbox, with the next commit or soon. What a crash undoes of it is told again."""
+        ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Put what is sealed on the disk and let go of the account. May be called twice. Raises StorageError."""
+        ...

@@ -14,6 +14,8 @@ mod node;
 #[cfg(feature = "python")]
 mod noise;
 #[cfg(feature = "python")]
+mod sender_key;
+#[cfg(feature = "python")]
 mod signal;
 #[cfg(feature = "python")]
 mod text;
@@ -24,5 +26,6 @@ fn _core(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> 
     node::register(module)?;
     noise::register(module)?;
     curve::register(module)?;
-    signal::register(module)
+    signal::register(module)?;
+    sender_key::register(module)
 }

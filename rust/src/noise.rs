@@ -1,6 +1,6 @@
 //! The Python face of `core::noise`.
 
-use crate::core::noise::{Failure, Handshake, Transport};
+use crate::core::noise::{Failure, Handshake, Keys, Pattern, Transport};
 use crate::error::{Error, fixed};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -12,6 +12,7 @@ const WITHOUT_LOCK: usize = 64 << 10;
 #[pyclass(frozen, module = "waton._core")]
 pub struct NoiseHandshake {
     inner: Mutex<Option<Handshake>>,
+    pattern: Pattern,
     initiator: bool,
 }
 
@@ -44,30 +45,41 @@ impl NoiseHandshake {
 #[pymethods]
 impl NoiseHandshake {
     #[new]
-    #[pyo3(signature = (*, initiator, prologue, static_private, ephemeral_private))]
-    fn new(initiator: bool, prologue: &[u8], static_private: &[u8], ephemeral_private: &[u8]) -> Result<Self, Error> {
+    #[pyo3(signature = (*, initiator, prologue, static_private, ephemeral_private, pattern = "XX", remote_static = None))]
+    fn new(
+        initiator: bool, prologue: &[u8], static_private: &[u8], ephemeral_private: &[u8], pattern: &str,
+        remote_static: Option<&[u8]>,
+    ) -> Result<Self, Error> {
+        let pattern = Pattern::named(pattern)
+            .ok_or_else(|| Error::Value(format!("no such handshake: {pattern}; XX, IK and XXfallback are known")))?;
         let static_private = zeroize::Zeroizing::new(fixed(static_private, "static_private")?);
-        let ephemeral_private = fixed(ephemeral_private, "ephemeral_private")?;
-        let inner = Handshake::new(initiator, prologue, &static_private, ephemeral_private)
-            .map_err(|_| Error::Local("the handshake cannot be set up"))?;
-        Ok(Self { inner: Mutex::new(Some(inner)), initiator })
+        let remote_static = remote_static.map(|key| fixed(key, "remote_static")).transpose()?;
+        let keys = Keys {
+            static_private: &static_private,
+            ephemeral_private: fixed(ephemeral_private, "ephemeral_private")?,
+            remote_static: remote_static.as_ref(),
+        };
+        let inner = Handshake::new(pattern, initiator, prologue, keys)
+            .map_err(|_| Error::Value("remote_static is for the initiator of IK, and needed there".to_owned()))?;
+        Ok(Self { inner: Mutex::new(Some(inner)), pattern, initiator })
     }
 
     #[pyo3(signature = (payload = None), text_signature = "($self, payload=b'')")]
     fn write_message<'py>(&self, py: Python<'py>, payload: Option<&[u8]>) -> Result<Bound<'py, PyBytes>, Error> {
-        // Only a public key that the peer sent before can be at fault.
-        let step = if self.initiator { "server_hello" } else { "client_hello" };
-        let message =
-            self.with(|inner| inner.write(payload.unwrap_or(b"")).map_err(|failure| self.failure(failure, step)))?;
+        // Only a public key of the peer's can be at fault: one it sent before, or the one IK's first message is for.
+        let message = self.with(|inner| {
+            let step = if self.initiator && self.pattern != Pattern::Ik { "server_hello" } else { "client_hello" };
+            inner.write(payload.unwrap_or(b"")).map_err(|failure| self.failure(failure, step))
+        })?;
         Ok(PyBytes::new(py, &message))
     }
 
     fn read_message<'py>(&self, py: Python<'py>, message: &[u8]) -> Result<Bound<'py, PyBytes>, Error> {
         let payload = self.with(|inner| {
-            let step = match (self.initiator, message.len()) {
-                (true, _) => "server_hello",
-                (false, ..=32) => "client_hello",
-                (false, _) => "client_finish",
+            let step = match (self.initiator, self.pattern, message.len()) {
+                (true, _, _) => "server_hello",
+                (false, Pattern::Ik, _) | (false, _, ..=32) => "client_hello",
+                (false, _, _) => "client_finish",
             };
             inner.read(message).map_err(|failure| self.failure(failure, step))
         })?;

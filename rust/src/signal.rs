@@ -24,6 +24,7 @@ impl From<Failure> for Error {
             Failure::Record => return Self::Storage(RECORD),
             Failure::InvalidSignature => return Self::Signature("signed prekey"),
             Failure::NoSession => "no_session",
+            Failure::NoSenderKey => "no_sender_key",
             Failure::BadMac => "bad_mac",
             Failure::Duplicate => "duplicate",
             Failure::FutureMessage => "future_message",
@@ -40,7 +41,7 @@ fn raised<T>(py: Python<'_>, result: Result<T, Failure>, message: &[u8]) -> PyRe
 }
 
 /// Run a step, without the interpreter lock when there is much to do.
-fn step<T: Send>(py: Python<'_>, size: usize, work: impl FnOnce() -> T + Send) -> T {
+pub fn step<T: Send>(py: Python<'_>, size: usize, work: impl FnOnce() -> T + Send) -> T {
     if size > WITHOUT_LOCK { py.detach(work) } else { work() }
 }
 
@@ -50,7 +51,7 @@ fn weight(record: &[u8], message: &[u8]) -> usize {
     record.len() + message.len() + CHAIN_STEP * usize::try_from(counter).unwrap_or(0).min(WITHOUT_LOCK)
 }
 
-fn bytes<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyBytes> {
+pub fn bytes<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyBytes> {
     PyBytes::new(py, bytes)
 }
 
@@ -241,7 +242,7 @@ fn session_archive<'py>(py: Python<'py>, record: &[u8]) -> Result<Bound<'py, PyB
 // --- description --------------------------------------------------------------------------------------------------------
 
 /// First 8 hex characters of SHA-256.
-fn fingerprint(key: &PublicKey) -> String {
+pub fn fingerprint(key: &PublicKey) -> String {
     hash::sha256(&[key]).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 

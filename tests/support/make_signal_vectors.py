@@ -21,6 +21,14 @@ from waton.errors import DecodeError, DecryptError, InvalidSignature
 
 FOLDER = Path(__file__).parents[1] / "vectors"
 RECORDED = ["session_initiate", "session_encrypt", "session_decrypt", "session_decrypt_prekey"]
+POSITIONAL = {
+    "session_initiate": ["record", "bundle"],
+    "session_encrypt": ["record", "plaintext"],
+    "sender_key_create": ["record"],
+    "sender_key_distribution": ["record"],
+    "sender_key_process": ["record", "distribution"],
+    "sender_key_encrypt": ["record", "plaintext"],
+}
 
 
 def plain(value: object) -> object:
@@ -42,10 +50,9 @@ class Recorder:
 
     def wrap(self, name: str) -> Callable[..., Any]:
         call = getattr(_core, name)
-        names = {"session_initiate": ["record", "bundle"], "session_encrypt": ["record", "plaintext"]}
 
         def recorded(*args: object, **kwargs: object) -> object:
-            given = dict(zip(names.get(name, ["record", "message"]), args, strict=True)) | kwargs
+            given = dict(zip(POSITIONAL.get(name, ["record", "message"]), args, strict=True)) | kwargs
             said = {key: self.bundle if key == "bundle" else plain(value) for key, value in given.items()}
             entry: dict[str, object] = {"story": self.story, "call": name, "arguments": said}
             self.calls.append(entry)

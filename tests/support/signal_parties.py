@@ -247,10 +247,17 @@ class Oracle:
 @contextmanager
 def running_oracles() -> Iterator[Oracles]:
     """Start the Node process; it ends with the block."""
+    with running("oracle.mjs") as process:
+        yield Oracles(process)
+
+
+@contextmanager
+def running(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A Node program of tests/peers/libsignal that answers line by line; it ends with the block."""
     folder: Path = requirements.require("libsignal")
     node = requirements.require("node")
     with subprocess.Popen(
-        [str(node), "oracle.mjs"],
+        [str(node), program, *arguments],
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -258,6 +265,6 @@ def running_oracles() -> Iterator[Oracles]:
         text=True,
     ) as process:
         try:
-            yield Oracles(process)
+            yield process
         finally:
             process.kill()

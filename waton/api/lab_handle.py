@@ -7,6 +7,7 @@ widget's callback, another session's thread.
 from __future__ import annotations
 
 import atexit
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
@@ -23,14 +24,19 @@ from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.infra.loop_thread import LoopThread
 from waton.jid import Jid
+from waton.lab.faults import TRACE, Fault, Faults
 from waton.lab.phone import Phone, PhoneMessage
+from waton.lab.phone_groups import GroupCalls
+from waton.lab.schedules import Kind, Schedule
 from waton.lab.server import Lab
+from waton.protocol.binary_node import Node
+from waton.protocol.stanza.iq import IqType
 
 T = TypeVar("T")
 
 
-class PhoneHandle:
-    """One of the lab's phones, a primary device, from any thread."""
+class PhoneHandle(GroupCalls):
+    """One of the lab's phones, a primary device, from any thread. Groups: see GroupCalls."""
 
     def __init__(self, thread: LoopThread, phone: Phone) -> None:
         self._thread = thread
@@ -55,8 +61,24 @@ class PhoneHandle:
         return await self._thread.wait(self._phone.scan(qr))
 
     async def send_text(self, to: Jid | str, text: str) -> str:
-        """Send a text to an account of this lab; returns the message's id. Raises LabError."""
+        """Send a text to an account or a group of this lab; returns the message's id. Raises LabError."""
         return await self._thread.wait(self._phone.send_text(to, text))
+
+    async def ask(self, xmlns: str, type: IqType, content: list[Node], to: Jid) -> Node:
+        """Ask the service something, as this phone; its answer. Raises LabError when it is offline, IqError."""
+        return await self._thread.wait(self._phone.ask(xmlns, type, content, to))
+
+    async def new_id(self) -> str:
+        """A message id of this phone's that was not used yet."""
+        return await self._thread.wait(self._phone.new_id())
+
+    async def register_anew(self) -> None:
+        """Install the app anew: new keys, no companions. Everybody who looks at the account's devices is told."""
+
+        async def register() -> None:
+            self._phone.register_anew()
+
+        await self._thread.wait(register())
 
     async def next_message(self, timeout: float = 10.0) -> PhoneMessage:
         """The next message from somebody else that was not asked for yet. Raises TimeoutError."""
@@ -83,6 +105,65 @@ class PhoneHandle:
         return f"<PhoneHandle {self.name}>"
 
 
+class FaultsHandle:
+    """A lab's misbehaviour, from any thread; what it means is told in waton.lab.lines.
+
+    lab.faults.schedule("drop=1%,delay=5-40ms,seed=7");  lab.faults.table();  lab.faults.calm()
+    """
+
+    def __init__(self, thread: LoopThread, faults: Faults, table: Callable[[], pd.DataFrame]) -> None:
+        self._thread = thread
+        self._faults = faults
+        self._table = table
+
+    def _do(self, act: Callable[[], T]) -> T:
+        async def work() -> T:
+            return act()
+
+        return self._thread.run(work())
+
+    def schedule(self, schedule: Schedule | str) -> Schedule:
+        """Follow a schedule, or the text of one, from now on. Raises LabError, which names the part that is wrong."""
+        return self._do(lambda: self._faults.schedule(schedule))
+
+    def profile(self, name: str, seed: int = 0) -> Schedule:
+        """Follow a named mix: slow, flaky, lossy, forgetful, restarts, hostile. Raises LabError."""
+        return self._do(lambda: self._faults.profile(name, seed))
+
+    def calm(self) -> None:
+        """Behave from now on; connections that have lost something are closed."""
+        self._do(self._faults.calm)
+
+    def next(self, fault: Fault, connections: int = 1) -> None:
+        """Arm a single fault for so many connections to come."""
+        self._do(lambda: self._faults.next(fault, connections))
+
+    @property
+    def running(self) -> Schedule | None:
+        """The schedule under way; None while the lab behaves."""
+        return self._do(lambda: self._faults.running)
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing will happen any more: there is no schedule, or its bounds are reached."""
+        return self._do(lambda: self._faults.is_over)
+
+    @property
+    def injected(self) -> Counter[Kind]:
+        """How often each kind has happened in this lab."""
+        return self._do(lambda: Counter(self._faults.injected))
+
+    def table(self) -> pd.DataFrame:
+        """Every fault of a schedule so far: time, connection, kind, way, tag, id, seconds, code, cause, seq, run.
+
+        `cause` is the seq of the trace of the stanza that was struck.
+        """
+        return self._table()
+
+    def __repr__(self) -> str:
+        return f"<FaultsHandle {self._faults.running or 'calm'}>"
+
+
 class LabHandle:
     """A running lab. Made by `waton.start_lab()`."""
 
@@ -98,6 +179,8 @@ class LabHandle:
             self._analysis = Analysis(directory / "journal.db")
             self._lab = self._thread.run(self._open(port, tls))
             undo.pop_all()
+        self.faults = FaultsHandle(self._thread, self._lab.faults, self._fault_table)
+        """What goes wrong on request."""
         atexit.register(self.stop)
 
     async def _open(self, port: int, tls: bool) -> Lab:
@@ -154,6 +237,17 @@ class LabHandle:
             return PhoneHandle(self._thread, phone)
 
         return self._thread.run(find())
+
+    def restart(self, pause: float = 0.1) -> None:
+        """Drop every connection and be gone for `pause` seconds; ports, world and phones stay. Raises OSError."""
+        self._thread.run(self._lab.restart(pause))
+
+    def _fault_table(self) -> pd.DataFrame:
+        return self.analysis.sql(
+            "SELECT time, connection, kind, detail ->> '$.way' AS way, detail ->> '$.tag' AS tag, id,"
+            " CAST(detail ->> '$.seconds' AS DOUBLE) AS seconds, detail ->> '$.code' AS code, parent AS cause, seq, run"
+            f" FROM trace WHERE layer = 'state' AND name = '{TRACE}' ORDER BY run, seq"
+        )
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """The one door: run a coroutine on the lab's loop, from any thread."""

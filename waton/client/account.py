@@ -60,10 +60,14 @@ class Account:
             self._credentials = Credentials.from_json(stored)
 
     def save(self, step: Step, updated: Credentials, *what: str) -> None:
-        """Put new credentials into a step, and use them from now on."""
+        """Put new credentials into a step, use them from now on, and tell."""
+        self.keep(step, updated)
+        self._client.pipeline.publish(CredentialsUpdate(what), step.parent)
+
+    def keep(self, step: Step, updated: Credentials) -> None:
+        """The same without telling: what only connections are interested in."""
         step.save(RecordKind.CREDENTIALS, "self", updated.to_json())
         self._credentials = updated
-        self._client.pipeline.publish(CredentialsUpdate(what), step.parent)
 
     async def _make(self) -> None:
         made = Credentials.generate(self._client.entropy.take)
@@ -130,12 +134,15 @@ class Account:
         count = await client.query("encrypt", iq.IqType.GET, [Node("count")])
         await self.stock_prekeys(prekey_count(count), trace)
         await client.query("passive", iq.IqType.SET, [Node("active")])
+        await client.outbox.open()
+        client.supervisor.spawn(client.outbox.watch())
         client.supervisor.succeeded()
         client.status.move(ConnectionStatus.OPEN)
         await client.send_node(stream.unified_session(int(client.clock.now() * 1000)))
         name = self.credentials.push_name or client.config.push_name
         if name:
             await client.send_node(Node("presence", {"name": name.replace("@", ""), "type": "available"}))
+        await client.retries.open()
 
     async def _learn_own_lid(self, node: Node, trace: int) -> None:
         lid, mine = get_jid(node, "lid"), self.credentials

@@ -11,35 +11,50 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from waton.client import addresses, notifications
 from waton.client.account import Account
 from waton.client.backoff import Backoff
+from waton.client.decryption import Decryption
 from waton.client.devices import DeviceLists
-from waton.client.event_pipeline import EventPipeline, Step, Subscriber
+from waton.client.envelope import IncomingKind, classify_incoming_node
+from waton.client.event_pipeline import EventPipeline, Step
 from waton.client.events import ConnectionStatus, ConnectionUpdate, MessagesUpsert
+from waton.client.groups import Groups
+from waton.client.handlers import Subscriber
+from waton.client.identities import Identities
+from waton.client.identity_change_handler import IdentityPolicy
 from waton.client.lanes import Lanes
 from waton.client.locks import KeyedLocks
 from waton.client.messages import Sender, SendResult
 from waton.client.messages_recv import Receiver
+from waton.client.outbox import Entry, Outbox
+from waton.client.retries import Retries
+from waton.client.sessions import Sessions
 from waton.client.status import Status
 from waton.client.supervisor import Supervisor
-from waton.errors import Disconnected, DisconnectReason, IqError, LocalProtocolError
+from waton.errors import Disconnected, DisconnectReason, IqError, LocalProtocolError, StorageError
 from waton.jid import SERVER, Jid
 from waton.ports import Clock, Connector, Entropy, Store
+from waton.protocol import proto
 from waton.protocol.binary_node import Node, StanzaError, get_jid, get_text
 from waton.protocol.client_payload import Browser
 from waton.protocol.connection import NodeReceived
 from waton.protocol.credentials import Credentials
 from waton.protocol.noise import PRODUCTION_ROOT
 from waton.protocol.stanza import iq, stream, usync
-from waton.protocol.stanza.receipt import ack
+from waton.protocol.stanza.receipt import ReceiptType, ack
 from waton.protocol.trace import Layer, Tracer, Way
 
 PRODUCTION_URL = "wss://web.whatsapp.com/ws/chat"
+_MOST_NAMES = 10_000
+_LEARNT_AT_ONCE = 200
+_CLOSING_PATIENCE = 5.0
+"""Seconds that subscribers get to finish when the client closes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,18 @@ class ClientConfig:
     backoff: Backoff = field(default_factory=Backoff)
     qr_rounds: int = 5
     """How often to ask for fresh refs when all QRs have expired unscanned."""
+    resume: bool = True
+    """Shake hands in one round trip with a server that is known from before; False always does it in full."""
+    resend_after: float = 20.0
+    """What is not acknowledged for so long is written again; after twice as long the connection is dead."""
+    resume: bool = True
+    """Begin with a Noise IK handshake when the server's key is known from before."""
+    max_retries: int = 5
+    """How often one message is asked for again, and given again to one device."""
+    identity_policy: IdentityPolicy = IdentityPolicy.TRUST
+    """What to do when somebody comes with another identity key. Told by an event in any case."""
+    handler_timeout: float | None = 30.0
+    """How long a subscriber may hold up its conversation; None for ever."""
 
 
 class Client:
@@ -90,7 +117,9 @@ class Client:
         self.clock = clock
         self.entropy = entropy
         self.tracer = tracer
-        self.pipeline = EventPipeline(store, tracer, clock)
+        self.pipeline = EventPipeline(
+            store, tracer, clock, handler_timeout=config.handler_timeout, on_failure=self._store_failed
+        )
         self.account = Account(self)
         self.supervisor = Supervisor(self)
         self.status = Status(self)
@@ -102,8 +131,16 @@ class Client:
         prefix = entropy.take(4)
         self._tag = f"{int.from_bytes(prefix[:2], 'big')}.{int.from_bytes(prefix[2:], 'big')}-"
         self._epoch = 0
+        self._names: dict[Jid, str] = {}
+        self.sessions = Sessions(self)
+        self.identities = Identities(self)
+        self.groups = Groups(self)
+        self.decryption = Decryption(self)
+        self.retries = Retries(self)
+        self.outbox = Outbox(self, self._settle)
         self._sender = Sender(self)
         self._receiver = Receiver(self)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # --- what the parts share ---------------------------------------------------------------------------------------
 
@@ -124,7 +161,7 @@ class Client:
 
     @asynccontextmanager
     async def hold(self, people: Iterable[Jid]) -> AsyncGenerator[None]:
-        """Hold these people's locks: whoever reads a session's record and writes it back does so in here.
+        """Hold these people's (and groups') locks: whoever reads a record of theirs and writes it back does so in here.
 
         A mapping learnt while we waited gives a person another name; then the wait begins anew with both.
         """
@@ -135,6 +172,44 @@ class Client:
                 if await addresses.forms(self.store, known) <= names:
                     yield
                     return
+
+    @asynccontextmanager
+    async def hold_names(self, names: Iterable[str]) -> AsyncGenerator[None]:
+        """Hold locks that are no person's."""
+        async with self._locks.hold(names):
+            yield
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside everything else; it ends with the client at the latest, and its error is only traced."""
+        task = asyncio.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  what runs beside must not take anything else with it
+            self._report("background", error)
+
+    async def learn_all(self, pairs: Sequence[tuple[Jid, Jid]], *, source: str) -> None:
+        """Store that each of these (phone number, LID) are one person; see addresses.learn."""
+        known = await addresses.canonical_many(self.store, [pn for pn, _ in pairs])
+        news = [(pn, lid) for pn, lid in pairs if known[pn].bare != lid.bare]
+        for at in range(0, len(news), _LEARNT_AT_ONCE):
+            some = news[at : at + _LEARNT_AT_ONCE]
+            async with self.hold([jid for pair in some for jid in pair]), self.pipeline.step() as step:
+                for pn, lid in some:
+                    await addresses.learn(step, pn, lid, source=source)
+
+    def name_of(self, person: Jid) -> str | None:
+        """The latest push name that this run has seen of somebody."""
+        return self._names.get(person.bare)
+
+    def remember_name(self, person: Jid, name: str) -> None:
+        """A message came with this push name."""
+        if len(self._names) >= _MOST_NAMES:
+            self._names.clear()
+        self._names[person.bare] = name
 
     def is_me(self, jid: Jid) -> bool:
         """One of our own account's addresses, any device."""
@@ -157,6 +232,8 @@ class Client:
         if self.supervisor.is_started:
             raise LocalProtocolError("the client was started already")
         await self.account.load()
+        await self.groups.load()
+        await self.outbox.load()
         await self.pipeline.start()
         self.supervisor.start()
 
@@ -167,7 +244,18 @@ class Client:
             if self.status.now is not ConnectionStatus.CLOSED:
                 self.status.move(ConnectionStatus.CLOSED, error=Disconnected(DisconnectReason.LOCAL))
             await self._lanes.close(timeout=5.0)
-            await self.pipeline.close()
+            await self._end_tasks()
+            await self.pipeline.close(_CLOSING_PATIENCE)
+
+    async def _end_tasks(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _store_failed(self, error: StorageError) -> None:
+        """Nothing is committed any more, so nothing may be taken from the server any more."""
+        task = asyncio.ensure_future(self.supervisor.fail(error))
+        self._failing = task
 
     async def wait_open(self, timeout: float | None = None) -> None:
         """Wait until logged in.
@@ -202,6 +290,7 @@ class Client:
     def connecting(self) -> None:
         """A connection begins: what only the last one knew is forgotten."""
         self.drained.clear()
+        self.outbox.closed()
         self.devices.clear()
         self.account.connecting()
 
@@ -217,19 +306,28 @@ class Client:
         """Send any stanza, as it is. Raises Disconnected."""
         await self.supervisor.live().send(node)
 
-    async def post(self, node: Node) -> Callable[[], Awaitable[Node]]:
-        """Send a stanza with an id now; the returned function awaits the ack or iq that repeats it.
-
-        Two steps, so that a lock held while sending need not be held while waiting.
-        """
-        live, timeout = self.supervisor.live(), self.config.query_timeout
-        waiting = await live.post(node)
-        return lambda: live.answer(waiting, get_text(node, "id") or "", timeout)
-
-    async def send_text(self, to: Jid, text: str) -> SendResult:
-        """Send a text to all devices of a person and to our own others. See Sender.send_text."""
+    async def send(self, to: Jid, message: proto.Message, *, id: str | None = None) -> SendResult:
+        """Send a message to a person or a group, and wait until the server has taken it. See Sender.send."""
         await self.wait_open(self.config.query_timeout)
-        return await self._sender.send_text(to, text)
+        return await self._sender.send(to, message, id=id)
+
+    async def send_text(self, to: Jid, text: str, *, id: str | None = None) -> SendResult:
+        """Send a text to a person or a group. See Sender.send."""
+        await self.wait_open(self.config.query_timeout)
+        return await self._sender.send_text(to, text, id=id)
+
+    async def send_peer(self, message: proto.Message, also: Callable[[Step, str], None] | None = None) -> str:
+        """Say something to our own phone. See Sender.send_peer."""
+        return await self._sender.send_peer(message, also)
+
+    async def trust(self, device: Jid, new: bytes | None = None) -> int:
+        """Take a device's new identity key, and read what was held because of it. See Identities.trust."""
+        return await self.identities.trust(device, new)
+
+    async def _settle(self, step: Step, entry: Entry, node: Node) -> None:
+        """The server has acknowledged a stanza of the outbox."""
+        if entry.node.tag == "message" and entry.is_first:
+            await self._sender.settle(step, node, entry.name[1])
 
     async def mark_read(self, message: MessagesUpsert) -> None:
         """Tell the author that a message was read."""
@@ -240,31 +338,46 @@ class Client:
     async def on_node(self, event: NodeReceived) -> None:
         """Take a stanza that answers no query; in the order of arrival."""
         node = event.node
-        match node.tag:
-            case "message" | "receipt" | "notification" | "call":
+        match classify_incoming_node(node):
+            case IncomingKind.MESSAGE | IncomingKind.RECEIPT | IncomingKind.NOTIFICATION | IncomingKind.CALL:
                 await self._to_lane(event)
-            case "iq":
+            case IncomingKind.ACK:
+                await self._lanes.submit("ack", lambda: self.outbox.on_ack(node, event.trace))
+            case IncomingKind.IQ:
                 await self._on_iq(event)
-            case "ib":
+            case IncomingKind.IB:
                 await self._on_ib(event)
-            case "success":
+            case IncomingKind.SUCCESS:
                 self.supervisor.spawn(self.account.login(node, event.trace))
-            case "failure" | "stream:error":
-                raise stream.disconnected_of(node)
-            case "xmlstreamend":
+            case IncomingKind.STREAM_END if node.tag == "xmlstreamend":
                 raise Disconnected(DisconnectReason.CLOSED, None, "end of stream")
+            case IncomingKind.STREAM_END:
+                raise stream.disconnected_of(node)
             case _:
                 pass  # recorded in the trace; nothing is dropped
 
     async def _to_lane(self, event: NodeReceived) -> None:
-        node = event.node
-        try:
-            sender = get_jid(node, "from")
-        except StanzaError:
-            sender = None  # its handler refuses it; one odd stanza must not end the connection
-        lane = f"{node.tag}:{sender.bare if sender else ''}"
         send = self.supervisor.live().send
+        lane = await self._lane_of(event.node)
         await self._lanes.submit(lane, lambda: self._handle(event, send))
+
+    async def _lane_of(self, node: Node) -> str:
+        """What a stanza keeps its order within: its conversation, by the LID where that is known or told."""
+        kind = get_text(node, "type")
+        try:
+            sender, recipient = get_jid(node, "from"), get_jid(node, "recipient")
+            told = get_jid(node, "sender_lid") if recipient is None else get_jid(node, "recipient_lid")
+        except StanzaError:
+            return node.tag  # its handler refuses it; one odd stanza must not end the connection
+        if node.tag == "receipt" and kind == ReceiptType.RETRY:
+            return f"retry:{sender}:{get_text(node, 'participant')}"
+        if node.tag == "notification" and kind != "w:gp2":
+            return f"notification:{sender.bare if sender else ''}"
+        chat = told or recipient or sender
+        if chat is None:
+            return node.tag
+        kind = "receipt" if node.tag == "receipt" else "chat"
+        return f"{kind}:{(await addresses.canonical(self.store, chat)).bare}"
 
     async def _handle(self, event: NodeReceived, send: Callable[[Node, int | None], Awaitable[None]]) -> None:
         node = event.node
@@ -274,8 +387,7 @@ class Client:
             case "receipt":
                 await self._receiver.on_receipt(event, send)
             case "notification":
-                await notifications.on_notification(self, event)
-                await self._acknowledge(event, send)
+                await notifications.on_notification(self, event, send)
             case _:
                 await self._acknowledge(event, send)
 
@@ -299,6 +411,7 @@ class Client:
                     await self.supervisor.live().send(stream.offline_batch(), event.trace)
                 case "offline":
                     self.drained.set()
+                    self.background(self.identities.after_drain())
                 case "edge_routing":
                     await self.account.keep_routing(child, event.trace)
                 case "downgrade_webclient":

@@ -10,9 +10,28 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 Job: TypeAlias = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLoad:
+    """One lane at one moment."""
+
+    name: str
+    waiting: int
+    """Jobs behind the one under way."""
+    busy: float
+    """Seconds since the job under way began."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    jobs: deque[Job]
+    since: float
+    """The loop's time when the job under way began."""
 
 
 class Lanes:
@@ -26,24 +45,27 @@ class Lanes:
     def __init__(self, on_error: Callable[[str, Exception], None], limit: int = 1024) -> None:
         self._on_error = on_error
         self._room = asyncio.Semaphore(limit)
-        self._jobs: dict[str, deque[Job]] = {}
+        self._lanes: dict[str, _Lane] = {}
         self._workers: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def submit(self, name: str, job: Job) -> None:
         """Queue a job behind the earlier ones of its lane."""
         await self._room.acquire()
-        if name in self._jobs:
-            self._jobs[name].append(job)
+        if name in self._lanes:
+            self._lanes[name].jobs.append(job)
             return
-        self._jobs[name] = deque([job])
-        worker = asyncio.create_task(self._work(name), name=f"waton-lane-{name.partition('@')[2]}")
+        self._loop = asyncio.get_running_loop()
+        self._lanes[name] = _Lane(deque([job]), self._loop.time())
+        worker = asyncio.create_task(self._work(name, self._loop), name=f"waton-lane-{name.partition('@')[2]}")
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
 
-    async def _work(self, name: str) -> None:
-        jobs = self._jobs[name]
-        while jobs:
-            job = jobs.popleft()
+    async def _work(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
+        lane = self._lanes[name]
+        while lane.jobs:
+            job = lane.jobs.popleft()
+            lane.since = loop.time()
             try:
                 await job()
             except asyncio.CancelledError as error:
@@ -56,7 +78,20 @@ class Lanes:
                 self._on_error(name, error)
             finally:
                 self._room.release()
-        del self._jobs[name]
+        del self._lanes[name]
+
+    def load(self) -> tuple[LaneLoad, ...]:
+        """What every busy lane is at, the longest busy first; empty when there is nothing to do."""
+        if self._loop is None:
+            return ()
+        now = self._loop.time()
+        loads = (LaneLoad(name, len(lane.jobs), now - lane.since) for name, lane in self._lanes.items())
+        return tuple(sorted(loads, key=lambda load: -load.busy))
+
+    @property
+    def is_idle(self) -> bool:
+        """True when no job runs or waits."""
+        return not self._lanes
 
     async def drain(self) -> None:
         """Wait until every submitted job is done."""
@@ -70,4 +105,4 @@ class Lanes:
             for worker in late:
                 worker.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        self._jobs.clear()
+        self._lanes.clear()

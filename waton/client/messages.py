@@ -1,36 +1,51 @@
-"""The way out: from a text to one ciphertext for each device, to the server's ack.
+"""The way out: from a message to one ciphertext for each device, to the server's ack.
 
 Order matters. Devices are asked for and missing bundles fetched first (network); then, holding the locks of all
-sessions involved, one unit of work opens sessions, turns every ratchet, and stores records, the message itself and its
-event; only then the stanza goes out. A crash between commit and wire can lose a send, never reuse a message key. One
-device without a bundle, or with a bad one, never fails the others.
+sessions involved, one unit of work opens sessions, turns every ratchet, and stores records, the message itself, its
+event and the finished stanza; only then the stanza goes out. From the commit on a send cannot be lost: the outbox
+writes the same stanza until the server has acknowledged it, through restarts as well. An id is sent as new once.
 
-Source: Baileys Socket/messages-send.ts relayMessage for shapes; docs/parity/better.md for what is done otherwise.
+A person's devices each get their own ciphertext, our own others a wrapped copy. A group gets one ciphertext under our
+sender key, and the key itself goes along to the devices that lack it.
+
+Source: Baileys Socket/messages-send.ts relayMessage for shapes; whatsmeow send.go for phash and the awaited ack;
+docs/parity/better.md for what is done otherwise than Baileys does it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from waton._core import PreKeyBundle, session_is_open
-from waton.client import addresses
 from waton.client.event_pipeline import Step
 from waton.client.events import MessageKey, MessageStatus, MessagesUpdate, MessagesUpsert, UpsertType
-from waton.errors import DecryptError, InvalidSignature, LocalProtocolError, RemoteProtocolError, StorageError
-from waton.jid import SERVER, Jid, signal_address
+from waton.client.groups import OwnKey, takes_part
+from waton.client.outbox import Entry
+from waton.client.placeholders import PEER_CATEGORY, PEER_META, PEER_PRIORITY
+from waton.client.sent_messages import SentMessage
+from waton.client.sessions import Bundles, Sealed, Target
+from waton.errors import LocalProtocolError, QueryTimeout
+from waton.jid import SERVER, Jid
 from waton.ports import RecordKind
 from waton.protocol import message as content
-from waton.protocol import proto, signal_repo
-from waton.protocol.binary_node import Node, get_jid, get_text, require_child
-from waton.protocol.stanza import encrypt, iq
+from waton.protocol import proto
+from waton.protocol.binary_node import Node, get_int, get_text
+from waton.protocol.participant_hash import participant_hash
+from waton.protocol.signal_repo import EncType
+from waton.protocol.stanza.group import GroupMetadata
 from waton.protocol.stanza.message import Enc, OutgoingMessage
 from waton.protocol.trace import Layer, Way
 from waton.utils.padding import pad
 
 if TYPE_CHECKING:
     from waton.client.client import Client
+
+_REFUSED_EARLIER = 500
+"""The error of a message that was refused before; which code it was is not kept."""
+_ROUNDS = 4
+"""How often a send begins anew because a device came to lack something while the others were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +56,43 @@ class SendResult:
     timestamp: int
     """Unix seconds: the server's, from its ack."""
     devices: tuple[Jid, ...]
-    """Who got a ciphertext."""
+    """Who can read it."""
     skipped: dict[Jid, str] = field(default_factory=dict[Jid, str])
     """Devices left out, and why."""
     error: int | None = None
     """The server's negative ack (463 token missing, 479 malformed ...); None when it took the message."""
+    phash: str = ""
+    """The participant hash of the devices it was made for."""
+    server_phash: str = ""
+    """The server's own, when it knew others: those are asked for and served afterwards. "" means that it agreed."""
 
     @property
     def is_accepted(self) -> bool:
         return self.error is None
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Target:
-    """One device to encrypt for."""
+@dataclass(slots=True, repr=False)
+class _Outgoing:
+    """One send under way."""
 
-    wire: Jid
-    """How the stanza names it."""
-    plain: bytes
-    """The padded plaintext: the message, or for our own devices its wrapper."""
+    id: str
+    to: Jid
+    me: Jid
+    """Our own device, as this conversation addresses it."""
+    message: proto.Message
+    devices: tuple[Jid, ...] = ()
+    """Whom it is made for, our own device included."""
+    sealed: Sealed = field(default_factory=Sealed)
+    readers: tuple[Jid, ...] = ()
+    """Who can read it."""
+
+    @property
+    def phash(self) -> str:
+        return participant_hash(self.devices)
+
+
+class _Again(Exception):
+    """Something is missing that has to be asked for without holding a lock."""
 
 
 class Sender:
@@ -68,44 +101,50 @@ class Sender:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def send_text(self, to: Jid, text: str) -> SendResult:
-        """Send a text to a person.
+    async def send_text(self, to: Jid, text: str, *, id: str | None = None) -> SendResult:
+        """Send a text; see send(). The empty one is refused."""
+        if not text:
+            raise LocalProtocolError("an empty text")
+        return await self.send(to, content.text_message(text), id=id)
+
+    async def send(self, to: Jid, message: proto.Message, *, id: str | None = None) -> SendResult:
+        """Send a message to a person or a group, and wait until the server has taken it.
 
         Args:
-            to: a phone-number or LID address, without a device.
-            text: any text; the empty one is refused.
+            to: a person by phone number or LID, or a group; without a device.
+            message: what to say. A message secret is added.
+            id: the message's id, made when None. One that was sent before is not sent again; what became of it is told.
         Returns:
             what the server said, and which devices it went to.
         Raises:
-            NotImplementedError: groups, broadcasts and newsletters are not sendable yet.
-            LocalProtocolError: empty text, or nobody to send to.
-            Disconnected, QueryTimeout, IqError: the network.
+            NotImplementedError: broadcasts and newsletters are not sendable yet.
+            LocalProtocolError: nobody to send to.
+            QueryTimeout: not acknowledged in time; it stays in the outbox and is sent until it is.
+            Disconnected, IqError: the network, before anything was stored.
         """
-        if not to.is_user:
-            raise NotImplementedError("texts go to a person's address; groups and lists are not sendable yet")
-        if not text:
-            raise LocalProtocolError("an empty text")
-        return await self._relay(to.bare, content.text_message(text))
+        if not (to.is_user or to.is_group):
+            raise NotImplementedError("messages go to people and groups; lists and newsletters are not sendable yet")
+        made = id or content.message_id(self._client.credentials.me, self._client.clock.now(), self._entropy(16))
+        async with self._client.hold_names([f"send:{to.bare}"]):
+            known = await self._client.store.load(RecordKind.SENT_MESSAGE, made)
+            outgoing = None if known is not None else await self._compose(made, to.bare, message)
+            entry = self._client.outbox.find("message", made) if outgoing is None else await self._commit(outgoing)
+        if outgoing is None:
+            return await self._known(made, SentMessage.from_bytes(known or b""), entry)
+        return await self._result(outgoing, await self._acknowledged(made, entry))
 
-    async def _relay(self, to: Jid, message: proto.Message) -> SendResult:
-        client = self._client
-        me = self._own_address(to)
-        id = content.message_id(client.credentials.me, client.clock.now(), client.entropy.take(16))
-        targets = await self._targets(to, me, message)
-        if not targets:
-            raise LocalProtocolError("the server knows no device to send to")
-        bundles, skipped = await self._missing_bundles(targets)
-        async with client.hold(target.wire for target in targets):
-            async with client.pipeline.step() as step:
-                encs, failed = await self._encrypt(step, targets, bundles)
-                skipped = failed | skipped
-                if not encs:
-                    raise LocalProtocolError("no device could be encrypted for")
-                self._store(step, id, to, me, message)
-                self._trace(id, to, message, step.unit.number)
-            stanza = self._stanza(id, to, encs)
-            answer = await client.post(stanza.to_node())
-        return await self._settle(id, to, me, await answer(), tuple(jid for jid, _ in encs), skipped)
+    def _entropy(self, count: int) -> bytes:
+        return self._client.entropy.take(count)
+
+    # --- what to send, to whom ----------------------------------------------------------------------------------------
+
+    async def _compose(self, id: str, to: Jid, message: proto.Message) -> _Outgoing:
+        complete = content.ensure_secret(message, self._entropy(32))
+        if to.is_group:
+            me = self._client.groups.own_address(await self._client.groups.metadata(to))
+        else:
+            me = self._own_address(to)
+        return _Outgoing(id, to, me, complete)
 
     def _own_address(self, to: Jid) -> Jid:
         mine = self._client.credentials
@@ -114,126 +153,260 @@ class Sender:
             raise LocalProtocolError("not paired")
         return own
 
-    async def _targets(self, to: Jid, me: Jid, message: proto.Message) -> list[_Target]:
-        """All devices of the recipient and our own others; our own get the wrapped form."""
+    async def _commit(self, outgoing: _Outgoing) -> Entry | None:
+        """Encrypt and store; from here on the message is sent, whatever happens. Returns its place in the outbox."""
+        work = self._seal_for_group if outgoing.to.is_group else self._seal_for_person
+        for _ in range(_ROUNDS):
+            try:
+                entry = await work(outgoing)
+            except _Again:
+                continue
+            await self._client.outbox.write(entry)
+            return entry
+        raise LocalProtocolError("the recipients' devices change faster than they can be encrypted for")
+
+    # --- a person -----------------------------------------------------------------------------------------------------
+
+    async def _seal_for_person(self, outgoing: _Outgoing) -> Entry:
         client = self._client
-        plain = message.SerializeToString()
-        wrapped = content.device_sent(to, message).SerializeToString()
+        targets = await self._targets(outgoing)
+        if not targets:
+            raise LocalProtocolError("the server knows no device to send to")
+        bundles = await client.sessions.bundles_for([target.wire for target in targets])
+        async with client.hold(target.wire for target in targets), client.pipeline.step() as step:
+            outgoing.sealed = await client.sessions.seal(step, targets, bundles)
+            if not outgoing.sealed.encs:
+                raise LocalProtocolError("no device could be encrypted for")
+            outgoing.readers = tuple(jid for jid, _ in outgoing.sealed.encs)
+            stanza = self._stanza(outgoing, extra=await self._extra(step, outgoing))
+            return self._store(step, outgoing, replace(stanza, encs=tuple(outgoing.sealed.encs)))
+
+    async def _targets(self, outgoing: _Outgoing) -> list[Target]:
+        """All devices of the recipient and our own others; our own get the wrapped form."""
+        client, to, me = self._client, outgoing.to, outgoing.me
+        plain = outgoing.message.SerializeToString()
+        wrapped = content.device_sent(to, outgoing.message).SerializeToString()
         found = await client.devices.of([to, me])
-        for result in found.values():
-            if result.lid is not None and result.jid.is_pn:
-                async with client.hold([result.jid, result.lid]), client.pipeline.step() as step:
-                    await addresses.learn(step, result.jid, result.lid, source="usync")
-        targets: list[_Target] = []
-        for user in dict.fromkeys([to, me.bare]):
-            result = found.get(user)
-            for device in result.device_jids() if result is not None else ():
-                if client.is_me(device) and device.device == me.device:
-                    continue
-                body = wrapped if client.is_me(device) else plain
-                targets.append(_Target(device, pad(body, client.entropy.take(1)[0])))
+        pairs = [(one.jid, one.lid) for one in found.values() if one.lid is not None and one.jid.is_pn]
+        await client.learn_all(pairs, source="usync")
+        devices = [jid for user in dict.fromkeys([to, me.bare]) if user in found for jid in found[user].device_jids()]
+        outgoing.devices = tuple(devices)
+        targets: list[Target] = []
+        for device in devices:
+            if client.is_me(device) and device.device == me.device:
+                continue
+            body = wrapped if client.is_me(device) else plain
+            targets.append(Target(device, pad(body, self._entropy(1)[0])))
         return targets
 
-    async def _missing_bundles(self, targets: list[_Target]) -> tuple[dict[Jid, PreKeyBundle], dict[Jid, str]]:
-        """Bundles of the devices we have no session with, and those the server has none for."""
-        missing = [target.wire for target in targets if not await self._has_session(target.wire)]
-        if not missing:
-            return {}, {}
-        answer = await self._client.query("encrypt", iq.IqType.GET, encrypt.bundles_query(missing))
-        bundles: dict[Jid, PreKeyBundle] = {}
-        skipped = dict.fromkeys(missing, "no answer for this device")
-        for user in require_child(answer, "list").children("user"):
-            jid = get_jid(user, "jid")
-            if jid is None or jid not in skipped:
-                continue
-            try:
-                bundles[jid] = signal_repo.bundle_from_node(user)
-                del skipped[jid]
-            except RemoteProtocolError as error:
-                refused = user.child("error")
-                skipped[jid] = (get_text(refused, "text") or "refused") if refused is not None else str(error)
-        return bundles, skipped
+    async def _extra(self, step: Step, outgoing: _Outgoing) -> tuple[Node, ...]:
+        """What a message carries besides its ciphertexts."""
+        return ()
 
-    async def _has_session(self, device: Jid) -> bool:
-        address = signal_address(await addresses.canonical(self._client.store, device))
-        record = await self._client.store.load(RecordKind.SESSION, address)
-        try:
-            return record is not None and session_is_open(record)
-        except StorageError:
-            return True  # damaged: no bundle is spent on it, and the step says so of this device alone
+    # --- a group ------------------------------------------------------------------------------------------------------
 
-    async def _encrypt(
-        self, step: Step, targets: Iterable[_Target], bundles: dict[Jid, PreKeyBundle]
-    ) -> tuple[list[tuple[Jid, Enc]], dict[Jid, str]]:
-        """A ciphertext for each device that one can be made for; and why not, for the others."""
-        encs: list[tuple[Jid, Enc]] = []
-        failed: dict[Jid, str] = {}
-        for target in targets:
-            address = signal_address(await addresses.canonical(step, target.wire))
-            try:
-                record = await self._session(step, target.wire, address, bundles.get(target.wire))
-                sealed = signal_repo.encrypt(record, target.plain)
-            except (InvalidSignature, DecryptError, StorageError) as error:
-                failed[target.wire] = str(error)
-                continue
-            step.save(RecordKind.SESSION, address, sealed.record)
-            encs.append((target.wire, Enc(sealed.type, sealed.ciphertext)))
-        return encs, failed
+    async def _seal_for_group(self, outgoing: _Outgoing) -> Entry:
+        client, group = self._client, outgoing.to
+        metadata = await client.groups.metadata(group)
+        devices = await client.groups.devices(metadata)
+        outgoing.devices = tuple(devices)
+        others = [jid for jid in devices if takes_part(jid) and not self._is_this_device(jid)]
+        guess = await client.groups.lacking(group, outgoing.me, others)
+        bundles = await client.sessions.bundles_for(guess)
+        async with client.hold([group, *guess]), client.pipeline.step() as step:
+            key = await client.groups.own_key(step, group, outgoing.me, others)
+            lacking = key.lacking(others)
+            if not set(lacking) <= set(guess):
+                raise _Again
+            return await self._seal_group(step, outgoing, metadata, key, lacking, others, bundles)
 
-    async def _session(self, step: Step, device: Jid, address: str, bundle: PreKeyBundle | None) -> bytes:
-        """The session's record, opened from the bundle if there is none; empty when there is neither."""
-        record = await step.load(RecordKind.SESSION, address)
-        if bundle is None or (record is not None and session_is_open(record)):
-            return record or b""
-        mine = self._client.credentials
-        opened = signal_repo.open_session(
-            record, bundle, signal_repo.LocalIdentity.of(mine), entropy=self._client.entropy.take(64)
+    async def _seal_group(
+        self,
+        step: Step,
+        outgoing: _Outgoing,
+        metadata: GroupMetadata,
+        key: OwnKey,
+        lacking: Sequence[Jid],
+        others: Sequence[Jid],
+        bundles: Bundles,
+    ) -> Entry:
+        client = self._client
+        told = proto.Message()
+        told.senderKeyDistributionMessage.groupId = str(outgoing.to)
+        told.senderKeyDistributionMessage.axolotlSenderKeyDistributionMessage = key.cipher.distribution()
+        targets = [Target(jid, pad(told.SerializeToString(), self._entropy(1)[0])) for jid in lacking]
+        outgoing.sealed = await client.sessions.seal(step, targets, bundles)
+        outgoing.readers = tuple(jid for jid in others if jid not in outgoing.sealed.skipped)
+        plain = pad(outgoing.message.SerializeToString(), self._entropy(1)[0])
+        once = key.cipher.encrypt(plain, entropy=self._entropy(64))
+        step.save(RecordKind.SENDER_KEY, key.name, once.record)
+        client.groups.told(step, outgoing.to, key, (jid for jid, _ in outgoing.sealed.encs))
+        stanza = replace(
+            self._stanza(outgoing, extra=await self._extra(step, outgoing)),
+            encs=tuple(outgoing.sealed.encs),
+            bare=self._enc(outgoing, EncType.SKMSG, once.ciphertext),
+            phash=outgoing.phash,
+            addressing_mode=metadata.addressing_mode,
+            expiration=metadata.ephemeral or None,
         )
-        await self._remember_identity(step, address, bundle.identity_key)
-        step.transition("session", "none", "open", device=device.device)
-        return opened
+        return self._store(step, outgoing, stanza)
 
-    async def _remember_identity(self, step: Step, address: str, key: bytes) -> None:
-        # Trust on first use: a changed key is taken (the bundle is the server's word) and named as a transition.
-        known = await step.load(RecordKind.IDENTITY, address)
-        if known != key:
-            step.save(RecordKind.IDENTITY, address, key)
-            step.transition("identity", "unknown" if known is None else "other", "known")
+    def _is_this_device(self, jid: Jid) -> bool:
+        mine = self._client.credentials.me
+        return self._client.is_me(jid) and mine is not None and jid.device == mine.device
 
-    def _store(self, step: Step, id: str, to: Jid, me: Jid, message: proto.Message) -> None:
-        step.save(RecordKind.SENT_MESSAGE, id, str(to).encode() + b"\n" + message.SerializeToString())
+    # --- storing ------------------------------------------------------------------------------------------------------
+
+    def _enc(self, outgoing: _Outgoing, type: EncType, ciphertext: bytes) -> Enc:
+        return Enc(type, ciphertext)
+
+    def _stanza(self, outgoing: _Outgoing, *, extra: tuple[Node, ...]) -> OutgoingMessage:
+        identity = self._client.credentials.account if outgoing.sealed.opens else b""
+        return OutgoingMessage(id=outgoing.id, to=outgoing.to, encs=(), device_identity=identity, extra=extra)
+
+    def _store(self, step: Step, outgoing: _Outgoing, stanza: OutgoingMessage) -> Entry:
         now = int(self._client.clock.now())
-        step.emit(MessagesUpsert(MessageKey(to, id, True, me), message, now, UpsertType.APPEND))
-        step.transition("message", "new", "pending", id=id)
+        sent = SentMessage(
+            chat=outgoing.to,
+            at=now,
+            message=outgoing.message.SerializeToString(),
+            type=stanza.type,
+            edit=stanza.edit,
+            addressing_mode=stanza.addressing_mode,
+            ephemeral=stanza.expiration,
+            devices=outgoing.readers,
+        )
+        step.save(RecordKind.SENT_MESSAGE, outgoing.id, sent.to_bytes(), until=sent.until)
+        key = MessageKey(outgoing.to, outgoing.id, True, outgoing.me)
+        step.emit(MessagesUpsert(key, outgoing.message, now, UpsertType.APPEND))
+        step.transition("message", "new", "pending", id=outgoing.id)
+        self._trace(outgoing, step.unit.number)
+        return self._client.outbox.put(step, stanza.to_node())
 
-    def _trace(self, id: str, to: Jid, message: proto.Message, transition: int) -> None:
-        plain = message.SerializeToString()
+    def _trace(self, outgoing: _Outgoing, transition: int) -> None:
+        plain = outgoing.message.SerializeToString()
         self._client.tracer.add(
             Layer.MESSAGE,
             Way.OUT,
-            content.kind_of(message),
+            content.kind_of(outgoing.message),
             at=self._client.clock.now(),
-            id=id,
-            recipient=str(to),
+            id=outgoing.id,
+            recipient=str(outgoing.to),
             size=len(plain),
             data=plain,
             transition=transition,
         )
 
-    def _stanza(self, id: str, to: Jid, encs: list[tuple[Jid, Enc]]) -> OutgoingMessage:
-        opens = any(enc.type == signal_repo.EncType.PKMSG for _, enc in encs)
-        identity = self._client.credentials.account if opens else b""
-        return OutgoingMessage(id=id, to=to, encs=tuple(encs), device_identity=identity)
+    # --- our own phone ------------------------------------------------------------------------------------------------
 
-    async def _settle(
-        self, id: str, to: Jid, me: Jid, answer: Node, devices: tuple[Jid, ...], skipped: dict[Jid, str]
-    ) -> SendResult:
-        error = get_text(answer, "error")
-        code = int(error) if error and error.isdecimal() and len(error) < 9 else None
-        t = get_text(answer, "t")
-        timestamp = int(t) if t and t.isdecimal() and len(t) <= 20 else int(self._client.clock.now())
-        status = MessageStatus.SERVER_ACK if code is None else MessageStatus.ERROR
-        async with self._client.pipeline.step() as step:
-            step.emit(MessagesUpdate(MessageKey(to, id, True, me), status, SERVER, timestamp))
-            step.transition("message", "pending", status.name.lower(), id=id)
-        return SendResult(id, timestamp, devices, skipped, code)
+    async def send_peer(self, message: proto.Message, also: Callable[[Step, str], None] | None = None) -> str:
+        """Say something to our own phone, as no part of a conversation.
+
+        Args:
+            message: what to say.
+            also: writes more into the same unit of work; gets the message's id.
+        Returns:
+            the message's id.
+        Raises:
+            LocalProtocolError: no session with the phone is to be had.
+            Disconnected, QueryTimeout: the network, before anything was stored.
+        """
+        client, me = self._client, self._client.credentials.me
+        if me is None:
+            raise LocalProtocolError("not paired")
+        phone = me.with_device(0)
+        id = content.message_id(me, client.clock.now(), self._entropy(16))
+        bundles = await client.sessions.bundles_for([phone])
+        async with client.hold([phone]), client.pipeline.step() as step:
+            target = Target(phone, pad(message.SerializeToString(), self._entropy(1)[0]))
+            sealed = await client.sessions.seal(step, [target], bundles)
+            if not sealed.encs:
+                raise LocalProtocolError("the phone could not be encrypted for")
+            identity = client.credentials.account if sealed.opens else b""
+            stanza = OutgoingMessage(
+                id=id,
+                to=me.bare,
+                encs=(),
+                bare=sealed.encs[0][1],
+                device_identity=identity,
+                category=PEER_CATEGORY,
+                push_priority=PEER_PRIORITY,
+                extra=(PEER_META,),
+            )
+            now = int(client.clock.now())
+            sent = SentMessage(me.bare, now, message.SerializeToString(), category=PEER_CATEGORY, devices=(phone,))
+            step.save(RecordKind.SENT_MESSAGE, id, sent.to_bytes(), until=sent.until)
+            if also is not None:
+                also(step, id)
+            entry = client.outbox.put(step, stanza.to_node())
+        await client.outbox.write(entry)
+        return id
+
+    # --- the server's word --------------------------------------------------------------------------------------------
+
+    async def _acknowledged(self, id: str, entry: Entry | None) -> Node:
+        timeout = self._client.config.query_timeout
+        if entry is None:
+            raise QueryTimeout(id, 0)
+        try:
+            async with asyncio.timeout(timeout):
+                return await asyncio.shield(entry.done)
+        except TimeoutError:
+            raise QueryTimeout(id, timeout) from None
+
+    async def settle(self, step: Step, node: Node, id: str) -> None:
+        """The server has acknowledged message `id`, in this unit of work."""
+        record = await step.load(RecordKind.SENT_MESSAGE, id)
+        if record is None:
+            return  # acknowledged after a week
+        sent = SentMessage.from_bytes(record)
+        error, t = get_int(node, "error"), get_int(node, "t")
+        status = MessageStatus.SERVER_ACK if error is None else MessageStatus.ERROR
+        step.save(RecordKind.SENT_MESSAGE, id, sent.got_to(status).to_bytes(), until=sent.until)
+        if sent.category == PEER_CATEGORY:
+            return
+        key = MessageKey(sent.chat, id, True, self._own_address(sent.chat))
+        step.emit(MessagesUpdate(key, status, SERVER, t if t is not None else int(self._client.clock.now())))
+        step.transition("message", "pending", status.name.lower(), id=id)
+
+    async def _result(self, outgoing: _Outgoing, answer: Node) -> SendResult:
+        theirs = get_text(answer, "phash") or ""
+        ours = outgoing.phash
+        result = SendResult(
+            outgoing.id,
+            get_int(answer, "t") or int(self._client.clock.now()),
+            outgoing.readers,
+            outgoing.sealed.skipped,
+            get_int(answer, "error"),
+            ours,
+            theirs if theirs != ours else "",
+        )
+        if result.server_phash:
+            self._client.background(self._serve_the_rest(outgoing))
+        return result
+
+    async def _known(self, id: str, sent: SentMessage, entry: Entry | None) -> SendResult:
+        """What became of an id that was sent before."""
+        if entry is not None:
+            answer = await self._acknowledged(id, entry)
+            return SendResult(id, get_int(answer, "t") or sent.at, sent.devices, error=get_int(answer, "error"))
+        refused = sent.status is MessageStatus.ERROR
+        return SendResult(id, sent.at, sent.devices, error=_REFUSED_EARLIER if refused else None)
+
+    async def _serve_the_rest(self, outgoing: _Outgoing) -> None:
+        """The server knows other devices than we did: ask anew, and send to those that were not reached."""
+        client, to = self._client, outgoing.to
+        for user in {jid.bare for jid in outgoing.devices}:
+            client.devices.forget(user)
+        if to.is_group:
+            now = await client.groups.devices(await client.groups.metadata(to, fresh=True))
+        else:
+            found = await client.devices.of([to, outgoing.me])
+            now = [jid for result in found.values() for jid in result.device_jids()]
+        missed = [jid for jid in now if jid not in outgoing.devices and takes_part(jid)]
+        for device in missed:
+            if not self._is_this_device(device):
+                await client.retries.send_to(outgoing.id, device)
+
+
+__all__ = ["SendResult", "Sender"]

@@ -1,26 +1,31 @@
 """The way in: each message is decrypted exactly once, stored, acknowledged, and only then told.
 
 One incoming <message> is one unit of work. Under the lock of the author's session it loads the records, runs the pure
-Signal step, and commits ratchet, spent prekey, identity, mapping, event and transition together; the receipt goes out
-after the commit. A message that was read before (a redelivery after a crash) is receipted again and not told twice.
+Signal steps, works out what the message means, and commits ratchet, spent prekey, identity, mapping, event and
+transition together; the receipt goes out after the commit. A message that was read before (a redelivery after a crash,
+or a resend that crossed the original) is receipted again and not told twice.
 
 What cannot be read is never silent: it becomes a messages.undecryptable event with its reason, is kept in the journal,
-and is acknowledged with an error, as Baileys does. Asking the author again (retry receipts) is not here yet.
+and its author is asked again (waton.client.retries), or our own phone.
 
 Source: Baileys Utils/decode-wa-message.ts and Socket/messages-recv.ts for shapes and receipts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from waton._core import PreKeyMessage
-from waton.client import addresses
+from waton.client import addresses, placeholders
+from waton.client.decryption import MALFORMED, UNTRUSTED, Reading
+from waton.client.envelope import Envelope, IncomingKind, classify_incoming_node, envelope_of
 from waton.client.event_pipeline import Step
 from waton.client.events import (
+    DecryptFail,
+    DurableEvent,
     MessageKey,
     MessageStatus,
     MessagesUpdate,
@@ -28,18 +33,29 @@ from waton.client.events import (
     MessageUndecryptable,
     UpsertType,
 )
-from waton.errors import DecodeError, DecryptError, DecryptReason, Disconnected, RemoteProtocolError, UntrustedIdentity
-from waton.jid import Jid, signal_address
+from waton.client.message_keys import Me
+from waton.client.message_outcome import (
+    KeepHistory,
+    Known,
+    LearnMappings,
+    Outcome,
+    Received,
+    StoreAppStateKeys,
+    StoreSecret,
+)
+from waton.client.process_message import process_message, target_of
+from waton.client.retry_rules import Failure
+from waton.client.sent_messages import SentMessage
+from waton.errors import DecodeError, Disconnected, RemoteProtocolError
+from waton.jid import Jid
 from waton.ports import RecordKind
 from waton.protocol import message as content
-from waton.protocol import proto, signal_repo
+from waton.protocol import proto
 from waton.protocol.binary_node import Node, StanzaError
 from waton.protocol.connection import NodeReceived
-from waton.protocol.signal_repo import EncType
-from waton.protocol.stanza.message import Enc, IncomingMessage
+from waton.protocol.stanza.message import IncomingMessage
 from waton.protocol.stanza.receipt import Receipt, ReceiptType, ack
 from waton.protocol.trace import Layer, Way
-from waton.utils.padding import unpad
 
 if TYPE_CHECKING:
     from waton.client.client import Client
@@ -47,28 +63,129 @@ if TYPE_CHECKING:
 Send = Callable[[Node, int | None], Awaitable[None]]
 NACK_PARSING = 487
 NACK_UNHANDLED = 500
-_READABLE = (EncType.PKMSG, EncType.MSG)
-_REASONS: dict[type[Exception], str] = {
-    DecodeError: "decode",
-    UntrustedIdentity: "untrusted_identity",
-    NotImplementedError: DecryptReason.UNSUPPORTED.value,
-}
 _STATUS = {
     ReceiptType.DELIVERED: MessageStatus.DELIVERED,
     ReceiptType.INACTIVE: MessageStatus.DELIVERED,
     ReceiptType.READ: MessageStatus.READ,
     ReceiptType.PLAYED: MessageStatus.PLAYED,
 }
+RECEIVED_SECONDS = 14 * 86_400
+"""How long a message id is remembered as told."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Envelope:
-    """Whose message it is, worked out from the stanza's addresses alone."""
+@dataclass(slots=True, repr=False)
+class Decoded:
+    """One message stanza after everything was read from it that can be."""
 
-    key: MessageKey
-    stanza: IncomingMessage
-    is_peer: bool
-    """From our own phone to this device, not part of any conversation."""
+    envelope: Envelope
+    reading: Reading
+    message: proto.Message | None = None
+    """Its content; None when it has none that could be read."""
+    failure: str = ""
+    """Why there is no content: a retry_rules.Failure; "" when there is, or when all of it was read before."""
+    was_told: bool = False
+    """This message was told before: it is no news."""
+    outcome: Outcome = field(default_factory=Outcome)
+
+    @property
+    def events(self) -> tuple[DurableEvent, ...]:
+        """What it is to those who subscribe; empty for what was told before."""
+        return self.outcome.events
+
+
+async def decode_incoming_message_node(client: Client, step: Step, node: Node) -> Decoded:
+    """Decrypt one <message> in a unit of work, once, and work out what it means.
+
+    Ratchets, sender keys, identities and mappings that follow from it are written to the step. Hold the author's lock.
+
+    Args:
+        client: whose keys.
+        step: the stanza's unit of work.
+        node: the stanza.
+    Raises:
+        RemoteProtocolError: it is no message that a server may send.
+    """
+    stanza = IncomingMessage.from_node(node)
+    envelope = envelope_of(stanza, client.is_me)
+    await _learn(step, envelope)
+    reading = await client.decryption.read(step, envelope.chat, stanza.author, stanza.encs)
+    decoded = Decoded(envelope, reading, _content(stanza, reading))
+    decoded.failure = "" if decoded.message is not None else _failure(stanza, reading)
+    if decoded.message is not None:
+        decoded.was_told = await step.load(RecordKind.RECEIVED, received_key(envelope.key)) is not None
+        if not decoded.was_told:
+            decoded.outcome = await _meaning(client, step, envelope, decoded.message)
+    return decoded
+
+
+async def _learn(step: Step, envelope: Envelope) -> None:
+    author, other = envelope.stanza.author, envelope.stanza.author_alt
+    if other is not None and author.is_lid != other.is_lid:
+        pn, lid = (other, author) if author.is_lid else (author, other)
+        await addresses.learn(step, pn, lid, source="message")
+
+
+def _content(stanza: IncomingMessage, reading: Reading) -> proto.Message | None:
+    """All that the ciphertexts say, in one message."""
+    if stanza.plaintext is not None and not stanza.encs:
+        with suppress(DecodeError):
+            return content.parse_message(stanza.plaintext)
+    contents = reading.contents
+    if not contents:
+        return None
+    whole = contents[0].message
+    for more in contents[1:]:
+        whole.MergeFrom(more.message)
+    return whole
+
+
+def _failure(stanza: IncomingMessage, reading: Reading) -> str:
+    if reading.failure is not None:
+        return reading.failure.reason
+    if reading.is_duplicate or reading.opened:
+        return ""  # read before, or a sender key alone
+    if stanza.plaintext is not None:
+        return MALFORMED
+    return Failure.ABSENT if stanza.unavailable is None else Failure.unavailable(stanza.unavailable)
+
+
+async def _meaning(client: Client, step: Step, envelope: Envelope, message: proto.Message) -> Outcome:
+    stanza, mine = envelope.stanza, client.credentials
+    received = Received(
+        envelope.key,
+        message,
+        stanza.t,
+        UpsertType.NOTIFY if stanza.offline is None else UpsertType.APPEND,
+        push_name=stanza.notify,
+        is_peer=envelope.is_peer,
+    )
+    me = Me(mine.me, mine.lid)
+    return process_message(received, me, await _known(client, step, received, me))
+
+
+async def _known(client: Client, step: Step, received: Received, me: Me) -> Known:
+    key = received.key
+    name = client.name_of(key.author)
+    target = target_of(received, me)
+    if target is None:
+        return Known(push_name=name)
+    authors = await step.unit.load_prefix(RecordKind.RECEIVED, _place(target.chat, target.id))
+    sent = await step.load(RecordKind.SENT_MESSAGE, target.id)
+    original = me.beside(target.author) if sent is not None else None
+    if original is None and len(authors) == 1:
+        original = Jid.parse(next(iter(authors.values())).decode())
+    is_admin = await client.groups.is_admin(key.chat, key.author) if key.chat.is_group else None
+    return Known(original, is_admin, name)
+
+
+def _place(chat: Jid, id: str) -> str:
+    # An id is any text its author likes: escaped, it cannot pose as another message's.
+    return f"{chat.bare} {quote(id, safe='', errors='surrogatepass')} "
+
+
+def received_key(key: MessageKey) -> str:
+    """Where it is noted that this message was told."""
+    return f"{_place(key.chat, key.id)}{key.author}"
 
 
 class Receiver:
@@ -81,155 +198,117 @@ class Receiver:
 
     async def on_message(self, event: NodeReceived, send: Send) -> None:
         """Take one <message>."""
+        client = self._client
         try:
             stanza = IncomingMessage.from_node(event.node)
-            envelope = self._envelope(stanza)
+            envelope_of(stanza, client.is_me)
         except RemoteProtocolError:
-            await self._refuse(event, send, NACK_PARSING)
+            await self.refuse(event, send, NACK_PARSING)
             return
-        async with self._client.hold([stanza.author, *self._alternatives(stanza)]):
-            await self._take(envelope, event, send)
-
-    def _envelope(self, stanza: IncomingMessage) -> _Envelope:
-        author = stanza.author
-        from_me = self._client.is_me(author)
-        chat = stanza.sender.bare
-        if (chat.is_group or chat.is_broadcast) and stanza.participant is None:
-            raise RemoteProtocolError("a message of a group that nobody in it has written")
-        if stanza.recipient is not None and not from_me:
-            raise RemoteProtocolError("a message to somebody else that is not ours")
-        # Keys and history are taken from our own phone only, not from another companion.
-        is_peer = stanza.category == "peer" and from_me and author.device == 0
-        if from_me and stanza.recipient is not None:
-            chat = stanza.recipient.bare
-        return _Envelope(MessageKey(chat, stanza.id, from_me, author), stanza, is_peer)
-
-    @staticmethod
-    def _alternatives(stanza: IncomingMessage) -> list[Jid]:
-        return [jid for jid in (stanza.sender_pn, stanza.sender_lid) if jid is not None]
-
-    async def _take(self, envelope: _Envelope, event: NodeReceived, send: Send) -> None:
-        try:
-            await self._read_and_commit(envelope, event, send)
-        except DecryptError as error:
-            if error.reason is DecryptReason.DUPLICATE:
-                await self._receipt_again(envelope, event, send)
+        people = [jid for jid in (stanza.author, stanza.author_alt) if jid is not None]
+        async with client.hold(people), client.pipeline.step(send, parent=event.trace, wait=False) as step:
+            decoded = await decode_incoming_message_node(client, step, event.node)
+            if decoded.failure:
+                await self._unread(step, decoded, event)
             else:
-                await self._undecryptable(envelope, event, send, error.reason.value)
-        except (DecodeError, UntrustedIdentity, NotImplementedError) as error:
-            await self._undecryptable(envelope, event, send, _REASONS[type(error)])
+                await self._read(step, decoded, event)
 
-    async def _read_and_commit(self, envelope: _Envelope, event: NodeReceived, send: Send) -> None:
-        stanza = envelope.stanza
-        async with self._client.pipeline.step(send, parent=event.trace) as step:
-            await self._learn(step, stanza)
-            for enc in stanza.encs:
-                plain = await self._decrypt(step, stanza.author, enc)
-                message = content.parse_message(plain)
-                self._trace(envelope, message, enc.type, plain, event.trace, step.unit.number)
-                self._apply(step, envelope, message)
-            if not stanza.encs:
-                self._without_content(step, envelope)
-            for receipt in self._receipts(envelope, step):
-                step.acknowledge(receipt)
+    async def _read(self, step: Step, decoded: Decoded, event: NodeReceived) -> None:
+        envelope, key = decoded.envelope, decoded.envelope.key
+        self._trace(decoded, event.trace, step.unit.number)
+        if decoded.message is None or decoded.was_told:
+            step.transition("message", "received", "duplicate", id=key.id)
+        else:
+            until = self._client.clock.now() + RECEIVED_SECONDS
+            step.save(RecordKind.RECEIVED, received_key(key), str(key.author).encode(), until=until)
+            if await self._client.retries.resolved(step, envelope):
+                step.emit(MessageUndecryptable(key, "", envelope.stanza.t, is_resolved=True))
+            await self._act(step, decoded)
+            self._emit(step, decoded.events)
+            step.transition("message", "new", "received", id=key.id)
+        for receipt in self._receipts(decoded, event):
+            step.acknowledge(receipt)
 
-    async def _learn(self, step: Step, stanza: IncomingMessage) -> None:
-        author = stanza.author
-        if author.is_lid and stanza.sender_pn is not None:
-            await addresses.learn(step, stanza.sender_pn.with_device(author.device), author, source="message")
-        elif author.is_pn and stanza.sender_lid is not None:
-            await addresses.learn(step, author, stanza.sender_lid, source="message")
+    def _emit(self, step: Step, events: Iterable[DurableEvent]) -> None:
+        for event in events:
+            if isinstance(event, MessagesUpsert) and event.push_name:
+                self._client.remember_name(event.key.author, event.push_name)
+            step.emit(event)
 
-    async def _decrypt(self, step: Step, author: Jid, enc: Enc) -> bytes:
-        """One Signal step in this unit of work; returns the unpadded plaintext."""
-        if enc.type not in _READABLE:
-            raise NotImplementedError(f"enc type {enc.type}")
-        address = signal_address(await addresses.canonical(step, author))
-        record = await step.load(RecordKind.SESSION, address)
-        trusted = await step.load(RecordKind.IDENTITY, address)
-        try:
-            opened = signal_repo.decrypt(
-                EncType(enc.type),
-                enc.ciphertext,
-                record=record,
-                local=signal_repo.LocalIdentity.of(self._client.credentials),
-                keys=await self._prekeys(step, enc),
-                trusted_identity=trusted,
-                sender=author,
-                entropy=self._client.entropy.take(32),
-            )
-        except DecryptError as error:
-            raise DecryptError(error.reason, author) from error
-        step.save(RecordKind.SESSION, address, opened.record)
-        self._note_ratchet(step, address, opened, trusted)
-        return unpad(opened.plaintext)
-
-    async def _prekeys(self, step: Step, enc: Enc) -> signal_repo.PreKeyLookup | None:
-        """The private prekeys a pkmsg names, as far as we have them."""
-        if enc.type != EncType.PKMSG:
-            return None
-        named = PreKeyMessage.parse(enc.ciphertext)
-        signed = await step.load(RecordKind.SIGNED_PREKEY, str(named.signed_prekey_id))
-        once = None if named.prekey_id is None else await step.load(RecordKind.PREKEY, str(named.prekey_id))
-        return signal_repo.PreKeyLookup(signed_prekey_private=signed, prekey_private=once)
-
-    def _note_ratchet(self, step: Step, address: str, opened: signal_repo.Decrypted, trusted: bytes | None) -> None:
-        if opened.identity_key is not None and opened.identity_key != trusted:
-            step.save(RecordKind.IDENTITY, address, opened.identity_key)
-            step.transition("identity", "unknown", "known")
-        if opened.spent_prekey_id is not None:
-            step.save(RecordKind.PREKEY, str(opened.spent_prekey_id), None)
-            step.transition("prekey", "unused", "spent", id=opened.spent_prekey_id)
-        step.transition("ratchet", "ready", "advanced")
-
-    # --- what a message means -----------------------------------------------------------------------------------------
-
-    def _apply(self, step: Step, envelope: _Envelope, message: proto.Message) -> None:
-        if envelope.is_peer:
-            self._apply_peer(step, envelope, message)
-            return
+    async def _unread(self, step: Step, decoded: Decoded, event: NodeReceived) -> None:
+        envelope, client = decoded.envelope, self._client
         key, stanza = envelope.key, envelope.stanza
-        unwrapped = content.Unwrapped(message, "")
-        if key.from_me:
-            # Only our own devices may speak for us; anybody else's wrapper stays as it came.
-            unwrapped = content.unwrap_device_sent(message)
-            if unwrapped.destination:
-                key = MessageKey(_destination(unwrapped.destination), key.id, True, key.author)
-        upsert = UpsertType.NOTIFY if stanza.offline is None else UpsertType.APPEND
-        step.emit(MessagesUpsert(key, unwrapped.message, stanza.t, upsert, stanza.notify))
-        step.transition("message", "new", "received", id=key.id)
+        asked = await client.retries.ask(step, envelope, decoded.failure)
+        if decoded.failure == UNTRUSTED:
+            client.identities.hold(step, stanza.author, event.node)
+        if asked.is_first or not asked.will_retry:
+            hide = any(enc.decrypt_fail == DecryptFail.HIDE for enc in stanza.encs)
+            told = MessageUndecryptable(
+                key,
+                decoded.failure,
+                stanza.t,
+                retry_count=asked.count,
+                will_retry=asked.will_retry,
+                unavailable=stanza.unavailable or "",
+                decrypt_fail=DecryptFail.HIDE if hide else DecryptFail.SHOW,
+            )
+            step.emit(told)
+        step.transition("message", "new", "undecryptable", id=key.id, reason=decoded.failure)
+        step.acknowledge(ack(event.node, error=asked.nack, me=client.credentials.me))
 
-    def _apply_peer(self, step: Step, envelope: _Envelope, message: proto.Message) -> None:
-        """Keep what our phone shares; decoding it comes later."""
-        protocol = message.protocolMessage
-        for key in protocol.appStateSyncKeyShare.keys:
-            step.save(RecordKind.APP_STATE_KEY, key.keyId.keyId.hex(), key.keyData.SerializeToString())
-            step.transition("app_state_key", "unknown", "shared")
-        if protocol.HasField("historySyncNotification"):
-            chunk = protocol.historySyncNotification
-            step.save(RecordKind.HISTORY_CHUNK, envelope.key.id, chunk.SerializeToString())
-            step.transition("history", "none", "kept", chunk=chunk.chunkOrder)
+    # --- what follows from a message ----------------------------------------------------------------------------------
 
-    def _without_content(self, step: Step, envelope: _Envelope) -> None:
-        reason = "unavailable" if envelope.stanza.unavailable else "absent"
-        step.emit(MessageUndecryptable(envelope.key, reason, envelope.stanza.t))
-        step.transition("message", "new", "undecryptable", id=envelope.key.id, reason=reason)
+    async def _act(self, step: Step, decoded: Decoded) -> None:
+        for action in decoded.outcome.actions:
+            match action:
+                case StoreSecret():
+                    step.save(RecordKind.MESSAGE_SECRET, received_key(action.key), action.secret)
+                case StoreAppStateKeys():
+                    for key in action.keys:
+                        step.save(RecordKind.APP_STATE_KEY, key.keyId.keyId.hex(), key.keyData.SerializeToString())
+                        step.transition("app_state_key", "unknown", "shared")
+                case KeepHistory():
+                    chunk = action.notification
+                    step.save(RecordKind.HISTORY_CHUNK, action.key.id, chunk.SerializeToString())
+                    step.transition("history", "none", "kept", chunk=chunk.chunkOrder)
+                case LearnMappings():
+                    self._client.background(self._client.learn_all(action.pairs, source="phone"))
+                case _:
+                    pass  # the journal has it
+        message = decoded.message
+        if decoded.envelope.is_peer and message is not None and placeholders.is_response(message):
+            for received in await self._client.retries.on_phone_answer(step, decoded.envelope.key.author, message):
+                await self._take_from_phone(step, received)
+
+    async def _take_from_phone(self, step: Step, received: Received) -> None:
+        """A message that could not be read, as our phone has it."""
+        mine, place = self._client.credentials, received_key(received.key)
+        if await step.load(RecordKind.RECEIVED, place) is not None:
+            return
+        until = self._client.clock.now() + RECEIVED_SECONDS
+        step.save(RecordKind.RECEIVED, place, str(received.key.author).encode(), until=until)
+        me = Me(mine.me, mine.lid)
+        outcome = process_message(received, me, await _known(self._client, step, received, me))
+        step.emit(MessageUndecryptable(received.key, "", received.timestamp, is_resolved=True))
+        self._emit(step, outcome.events)
 
     # --- receipts we send ---------------------------------------------------------------------------------------------
 
-    def _receipts(self, envelope: _Envelope, step: Step | None) -> list[Node]:
+    def _receipts(self, decoded: Decoded, event: NodeReceived) -> list[Node]:
         """A receipt instead of an ack for a message that was read; see the source for the kinds."""
+        envelope = decoded.envelope
         key, stanza = envelope.key, envelope.stanza
+        if key.chat.is_newsletter:
+            return [ack(event.node)]
         if envelope.is_peer:
             made = [Receipt((key.id,), stanza.sender, ReceiptType.PEER_MSG)]
-            if step is not None and any(machine == "history" for machine, _ in step.transitions):
+            if any(isinstance(action, KeepHistory) for action in decoded.outcome.actions):
                 made.append(Receipt((key.id,), key.author.bare, ReceiptType.HIST_SYNC))
             return [receipt.to_node() for receipt in made]
-        if key.from_me:
-            recipient = stanza.recipient
-            return [Receipt((key.id,), key.author, ReceiptType.SENDER, recipient=recipient).to_node()]
-        participant = stanza.participant
-        return [Receipt((key.id,), stanza.sender, ReceiptType.DELIVERED, participant=participant).to_node()]
+        if key.from_me and not (stanza.sender.is_group or stanza.sender.is_broadcast):
+            return [Receipt((key.id,), key.author, ReceiptType.SENDER, recipient=stanza.recipient).to_node()]
+        type = ReceiptType.SENDER if key.from_me else ReceiptType.DELIVERED
+        return [Receipt((key.id,), stanza.sender, type, participant=stanza.participant).to_node()]
 
     def read_receipt(self, message: MessagesUpsert) -> Node:
         """The read receipt for a message we got."""
@@ -238,70 +317,63 @@ class Receiver:
         now = int(self._client.clock.now())
         return Receipt((key.id,), key.chat, ReceiptType.READ, participant=participant, t=now).to_node()
 
-    async def _receipt_again(self, envelope: _Envelope, event: NodeReceived, send: Send) -> None:
-        async with self._client.pipeline.step(send, parent=event.trace) as step:
-            step.transition("message", "received", "duplicate", id=envelope.key.id)
-            for receipt in self._receipts(envelope, None):
-                step.acknowledge(receipt)
-
-    async def _undecryptable(self, envelope: _Envelope, event: NodeReceived, send: Send, reason: str) -> None:
-        async with self._client.pipeline.step(send, parent=event.trace) as step:
-            step.emit(MessageUndecryptable(envelope.key, reason, envelope.stanza.t))
-            step.transition("message", "new", "undecryptable", id=envelope.key.id, reason=reason)
-            step.acknowledge(ack(event.node, error=NACK_UNHANDLED, me=self._client.credentials.me))
-
-    async def _refuse(self, event: NodeReceived, send: Send, error: int) -> None:
+    async def refuse(self, event: NodeReceived, send: Send, error: int) -> None:
+        """Acknowledge with an error what cannot be taken."""
         with suppress(StanzaError, Disconnected):  # what names no sender cannot be answered; it stays in the journal
             await send(ack(event.node, error=error, me=self._client.credentials.me), event.trace)
 
-    def _trace(
-        self, envelope: _Envelope, message: proto.Message, enc: str, plain: bytes, parent: int, transition: int
-    ) -> None:
-        self._client.tracer.add(
-            Layer.MESSAGE,
-            Way.IN,
-            content.kind_of(message),
-            at=self._client.clock.now(),
-            parent=parent,
-            id=envelope.key.id,
-            kind=enc,
-            sender=str(envelope.key.author),
-            size=len(plain),
-            data=plain,
-            transition=transition,
-        )
+    def _trace(self, decoded: Decoded, parent: int, transition: int) -> None:
+        key = decoded.envelope.key
+        for opened in decoded.reading.opened:
+            self._client.tracer.add(
+                Layer.MESSAGE,
+                Way.IN,
+                content.kind_of(opened.message),
+                at=self._client.clock.now(),
+                parent=parent,
+                id=key.id,
+                kind=opened.type,
+                sender=str(key.author),
+                size=len(opened.plain),
+                data=opened.plain,
+                transition=transition,
+            )
 
     # --- receipts we get ----------------------------------------------------------------------------------------------
 
     async def on_receipt(self, event: NodeReceived, send: Send) -> None:
-        """Take one <receipt>: a message of ours got further."""
+        """Take one <receipt>: a message of ours got further, or could not be read."""
         try:
             receipt = Receipt.from_node(event.node)
+            if receipt.type == ReceiptType.RETRY:
+                await self._client.retries.on_request(receipt, event, send)
+                return
         except RemoteProtocolError:
-            await self._refuse(event, send, NACK_PARSING)
+            await self.refuse(event, send, NACK_PARSING)
             return
-        async with self._client.pipeline.step(send, parent=event.trace) as step:
-            status = _STATUS.get(ReceiptType(receipt.type)) if receipt.type in set(ReceiptType) else None
-            for id in receipt.ids:
-                if status is not None:
-                    await self._note_status(step, receipt, id, status)
+        async with self._client.pipeline.step(send, parent=event.trace, wait=False) as step:
+            await self._note(step, receipt)
             step.acknowledge(ack(event.node))
 
-    async def _note_status(self, step: Step, receipt: Receipt, id: str, status: MessageStatus) -> None:
-        sent = await step.load(RecordKind.SENT_MESSAGE, id)
-        if sent is None:
-            return  # not ours, or from before this store
-        chat = Jid.parse(sent.partition(b"\n")[0].decode())
-        mine = self._client.credentials
-        key = MessageKey(chat, id, True, mine.me or receipt.peer)
-        t = receipt.t if receipt.t is not None else int(self._client.clock.now())
-        step.emit(MessagesUpdate(key, status, receipt.participant or receipt.peer, t))
-        step.transition("message", "sent", status.name.lower(), id=id)
+    async def _note(self, step: Step, receipt: Receipt) -> None:
+        status = _STATUS.get(ReceiptType(receipt.type)) if receipt.type in set(ReceiptType) else None
+        for id in receipt.ids:
+            record = None if status is None else await step.load(RecordKind.SENT_MESSAGE, id)
+            if record is None or status is None:
+                continue  # not ours, or from before this store
+            sent = SentMessage.from_bytes(record)
+            step.save(RecordKind.SENT_MESSAGE, id, sent.got_to(status).to_bytes(), until=sent.until)
+            mine = self._client.credentials
+            key = MessageKey(sent.chat, id, True, mine.me or receipt.peer)
+            t = receipt.t if receipt.t is not None else int(self._client.clock.now())
+            step.emit(MessagesUpdate(key, status, receipt.participant or receipt.peer, t))
+            step.transition("message", "sent", status.name.lower(), id=id)
 
 
-def _destination(text: str) -> Jid:
-    """The conversation that a deviceSentMessage names. Raises DecodeError."""
-    try:
-        return Jid.parse(text).bare
-    except ValueError as error:
-        raise DecodeError(0, text.encode(), "destination") from error
+__all__ = [
+    "Decoded",
+    "IncomingKind",
+    "Receiver",
+    "classify_incoming_node",
+    "decode_incoming_message_node",
+]

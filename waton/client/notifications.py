@@ -1,7 +1,8 @@
 """Notifications: what the server says has changed, one handler for each type.
 
-A handler may ask the server and write; whatever becomes of it, the notification is acknowledged afterwards. A type that
-has no handler is acknowledged and stays in the journal.
+What a handler writes and the acknowledgement go together: a handler that answers in its own unit of work says so, all
+others are acknowledged afterwards, whatever becomes of them. A type that has no handler is acknowledged and stays in
+the journal.
 
 Source: Baileys Socket/messages-recv.ts, whatsmeow notification.go (types and children).
 """
@@ -13,37 +14,81 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from waton.client import addresses
-from waton.errors import RemoteProtocolError
-from waton.protocol.binary_node import StanzaError, get_jid, get_text
+from waton.client.group_notifications import GroupOutcome, group_events
+from waton.client.message_keys import Me
+from waton.errors import Disconnected, RemoteProtocolError
+from waton.jid import Jid
+from waton.ports import RecordKind
+from waton.protocol.binary_node import Node, StanzaError, decode_node, get_jid, get_text
 from waton.protocol.connection import NodeReceived
 from waton.protocol.stanza.encrypt import prekey_count
+from waton.protocol.stanza.group import GroupMetadata
+from waton.protocol.stanza.group_notification import GroupNotification
+from waton.protocol.stanza.receipt import ack
 
 if TYPE_CHECKING:
     from waton.client.client import Client
 
-Handler: TypeAlias = Callable[["Client", NodeReceived], Awaitable[None]]
+Send: TypeAlias = Callable[[Node, "int | None"], Awaitable[None]]
+Handler: TypeAlias = Callable[["Client", NodeReceived, Send], Awaitable[bool]]
+"""Returns whether it has acknowledged."""
 
 
-async def on_notification(client: Client, event: NodeReceived) -> None:
-    """Take one notification."""
+async def on_notification(client: Client, event: NodeReceived, send: Send) -> None:
+    """Take one notification, and acknowledge it."""
     handler = _HANDLERS.get(get_text(event.node, "type") or "")
-    if handler is not None:
-        await handler(client, event)
+    is_acknowledged = False
+    try:
+        is_acknowledged = handler is not None and await handler(client, event, send)
+    finally:
+        if not is_acknowledged:
+            with suppress(Disconnected):  # the server will deliver it again
+                await send(ack(event.node), event.trace)
 
 
-async def _devices(client: Client, event: NodeReceived) -> None:
+async def _devices(client: Client, event: NodeReceived, send: Send) -> bool:
     """Ask anew for this person's devices, whichever address they were asked for by."""
     named = set(filter(None, [get_jid(event.node, "from")]))
     with suppress(StanzaError):  # an odd lid names nobody
         named |= set(filter(None, [get_jid(event.node, "lid")]))
     for address in await addresses.known_as(client.store, named):
         client.devices.forget(address)
+    return False
 
 
-async def _encrypt(client: Client, event: NodeReceived) -> None:
+async def _encrypt(client: Client, event: NodeReceived, send: Send) -> bool:
+    if event.node.child("identity") is not None:
+        await client.identities.on_notification(event)
     if event.node.child("count") is not None:
         with suppress(RemoteProtocolError):  # a count that is no number asks for nothing
             await client.account.stock_prekeys(prekey_count(event.node), event.trace)
+    return False
 
 
-_HANDLERS: Mapping[str, Handler] = {"devices": _devices, "encrypt": _encrypt}
+async def _group(client: Client, event: NodeReceived, send: Send) -> bool:
+    """A group has changed: what we remember of it changes with it."""
+    told = GroupNotification.from_node(event.node)
+    mine = client.credentials
+    async with client.hold([told.group]), client.pipeline.step(send, parent=event.trace, wait=False) as step:
+        record = await step.load(RecordKind.GROUP, str(told.group))
+        known = None if record is None else GroupMetadata.from_node(decode_node(record))
+        outcome = group_events(told, known, Me(mine.me, mine.lid))
+        if outcome.metadata is None:
+            client.groups.forget(step, told.group)
+        else:
+            client.groups.keep(step, outcome.metadata)
+        for one in outcome.events:
+            step.emit(one)
+        step.transition("group", "known", "changed", changes=len(told.changes), removed=len(outcome.removed))
+        step.acknowledge(ack(event.node))
+    _learn(client, outcome)
+    return True
+
+
+def _learn(client: Client, outcome: GroupOutcome) -> None:
+    pairs: list[tuple[Jid, Jid]] = list(outcome.pairs)
+    if pairs:
+        client.background(client.learn_all(pairs, source="group"))
+
+
+_HANDLERS: Mapping[str, Handler] = {"devices": _devices, "encrypt": _encrypt, "w:gp2": _group}

@@ -38,6 +38,7 @@ class Stream:
         self._write_lock = asyncio.Lock()
         self._pending: dict[str, asyncio.Future[Node]] = {}
         self._closed: WatonError | None = None
+        self._early: list[NodeReceived] = []
         self.last_inbound = clock.now()
         """When bytes last arrived, Unix seconds."""
 
@@ -45,25 +46,34 @@ class Stream:
     def is_closed(self) -> bool:
         return self._closed is not None
 
-    async def handshake(self, timeout: float) -> None:
+    async def handshake(self, timeout: float) -> HandshakeFinished:
         """Run the Noise handshake. Raises Disconnected, HandshakeError or another RemoteProtocolError."""
         try:
             async with asyncio.timeout(timeout):
                 self._connection.start(self._clock.now())
                 await self._flush()
-                while not await self._receive_handshake():
+                while (finished := await self._receive_handshake()) is None:
                     pass
         except TimeoutError:
             raise Disconnected(DisconnectReason.LOST, None, "no answer to the handshake") from None
+        return finished
 
-    async def _receive_handshake(self) -> bool:
+    async def _receive_handshake(self) -> HandshakeFinished | None:
         await self._read_once()
         await self._flush()
-        # No stanza can come yet: the server has nothing to encrypt with before it has our last message.
-        return any(isinstance(event, HandshakeFinished) for event in self._connection.events())
+        finished: HandshakeFinished | None = None
+        for event in self._connection.events():
+            if isinstance(event, HandshakeFinished):
+                finished = event
+            else:
+                self._early.append(event)  # the answer to a resumed handshake may have stanzas right behind it
+        return finished
 
     async def run(self) -> None:
         """Read until the stream ends. Always raises: Disconnected, or the error that ended it."""
+        early, self._early = self._early, []
+        for event in early:
+            await self._dispatch(event)
         while True:
             await self._read_once()
             for event in self._connection.events():

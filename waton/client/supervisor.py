@@ -3,7 +3,11 @@
 It opens the wire, runs the handshake, reads and keeps alive, and decides what the end of a connection means: restart at
 once, wait and try again, or stop. What stanzas mean is the client's business.
 
-Source: reconnecting as whatsmeow does and Baileys does not.
+A paired client resumes: it keeps the server's key and certificate chain from the last full handshake and says
+everything in its first message (IK). An attempt that ended in the handshake, for whatever reason, is followed by one
+that does not resume; one that failed the cryptography costs the kept key as well.
+
+Source: reconnecting as whatsmeow does and Baileys does not; resuming as whatsapp-rust src/handshake.rs.
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from waton.client.backoff import Attempts
 from waton.client.events import ConnectionStatus
+from waton.client.keepalive import KeepAlive, Rhythm
 from waton.client.stream import Stream
 from waton.errors import (
     Disconnected,
@@ -26,11 +32,9 @@ from waton.errors import (
     WatonError,
 )
 from waton.ports import Transport
-from waton.protocol.binary_node import Node
 from waton.protocol.client_payload import login_payload, registration_payload
-from waton.protocol.connection import Connection
-from waton.protocol.noise import ClientHandshake
-from waton.protocol.stanza import iq
+from waton.protocol.connection import Connection, NodeReceived
+from waton.protocol.noise import ClientHandshake, KnownServer, Pattern
 
 if TYPE_CHECKING:
     from waton.client.client import Client
@@ -45,8 +49,12 @@ class Supervisor:
         self._stream: Stream | None = None
         self._group: asyncio.TaskGroup | None = None
         self._hurry = asyncio.Event()
-        self._attempt = 0
+        self._attempts = Attempts()
         self._qr_rounds = 0
+        self._may_resume = True
+        self._is_resuming = False
+        self.keepalive: KeepAlive | None = None
+        """The pings of the present connection, or of the last one: its round trip and the server's clock."""
         self.connections = 0
         """How many connections there were; the number of the present one in traces."""
 
@@ -77,6 +85,7 @@ class Supervisor:
         elif self._stream is not None and not self._stream.is_closed:
             if status.now is ConnectionStatus.OPEN:
                 status.move(ConnectionStatus.RECONNECTING, retry_at=self._client.clock.now())
+            self._hurry.set()
             await self._stream.close(Disconnected(DisconnectReason.RESTART_REQUIRED, None, "asked for"))
         else:
             self._hurry.set()
@@ -100,12 +109,13 @@ class Supervisor:
             await self._stream.close(error)
 
     def succeeded(self) -> None:
-        """The login is complete: the next back-off begins anew."""
-        self._attempt = 0
+        """The login is complete: if it lasts, the next back-off begins anew."""
+        self._attempts.opened(self._client.clock.now())
 
     def paired(self) -> None:
-        """A phone has scanned: the rounds of QRs begin anew."""
+        """A phone has scanned: the rounds of QRs begin anew, and a restart is to come."""
         self._qr_rounds = 0
+        self._attempts.paired()
 
     # --- connections --------------------------------------------------------------------------------------------------
 
@@ -120,11 +130,11 @@ class Supervisor:
                 await self._pause(delay)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait before the next attempt, unless reconnect() says not to."""
-        self._hurry.clear()
+        """Wait before the next attempt, unless reconnect() says not to, or has said so already."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._hurry.wait()
+        self._hurry.clear()
 
     async def _connect_once(self) -> None:
         """One connection from the first byte to the last; always raises what ended it."""
@@ -138,16 +148,16 @@ class Supervisor:
             number=self.connections,
             routing_info=self._client.credentials.routing_info,
         )
-        opened = Stream(transport, connection, self._client.clock, self._client.on_node)
+        opened = Stream(transport, connection, self._client.clock, self._on_node)
         self._client.connecting()
         reason: WatonError = Disconnected(DisconnectReason.LOCAL)
         try:
-            await opened.handshake(self._client.config.connect_timeout)
+            self.keepalive = await self._shake_hands(opened)
             self._stream = opened
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 group.create_task(opened.run())
-                group.create_task(self._keep_alive(opened))
+                group.create_task(self.keepalive.run())
         except BaseExceptionGroup as errors:
             reason = _first_error(errors)
             raise reason from errors
@@ -172,28 +182,78 @@ class Supervisor:
             payload = registration_payload(mine.evolve(push_name=name), browser)
         else:
             payload = login_payload(mine.me, browser, mine.push_name or name)
+        known = self._known_server()
+        self._is_resuming = known is not None
         return ClientHandshake(
             static_private=mine.noise_key.private,
             ephemeral_private=self._client.entropy.take(32),
             payload=payload,
             root=self._client.config.root,
+            known=known,
         )
+
+    def _known_server(self) -> KnownServer | None:
+        """Whom to resume with; None for a full handshake."""
+        mine, config = self._client.credentials, self._client.config
+        if mine.me is None or not config.resume or not self._may_resume:
+            return None
+        known = KnownServer(mine.server_static, mine.server_chain)
+        return known if known.is_good(config.root, self._client.clock.now()) else None
+
+    async def _shake_hands(self, opened: Stream) -> KeepAlive:
+        """Run the handshake, and keep of the server what the next one can resume with."""
+        client, began = self._client, self._client.clock.now()
+        self._may_resume = False
+        try:
+            finished = await opened.handshake(client.config.connect_timeout)
+        except HandshakeError:
+            if self._is_resuming:
+                await self._keep_server(b"", b"")
+            raise
+        self._may_resume = True
+        self._hurry.clear()
+        if finished.pattern is not Pattern.IK and client.credentials.me is not None:
+            await self._keep_server(finished.remote_static, finished.payload)
+        return KeepAlive(
+            opened,
+            Rhythm(client.config.keepalive, client.config.silence),
+            clock=client.clock,
+            entropy=client.entropy,
+            tracer=client.tracer,
+            next_id=client.next_id,
+            connection=self.connections,
+            asked=began if finished.pattern is Pattern.IK else client.clock.now(),
+        )
+
+    async def _keep_server(self, static: bytes, chain: bytes) -> None:
+        mine = self._client.credentials
+        if (mine.server_static, mine.server_chain) == (static, chain):
+            return
+        async with self._client.pipeline.step() as step:
+            self._client.account.keep(step, self._client.credentials.evolve(server_static=static, server_chain=chain))
+
+    async def _on_node(self, event: NodeReceived) -> None:
+        if event.node.tag == "success" and self.keepalive is not None:
+            self.keepalive.welcomed(event.node)
+        await self._client.on_node(event)
 
     async def _after(self, error: Exception) -> float | None:
         """What to do after a connection ended: seconds to wait before the next, or None to stop."""
-        if isinstance(error, Disconnected) and error.reason is DisconnectReason.RESTART_REQUIRED:
-            if self._client.status.now is ConnectionStatus.OPEN:
-                self._client.status.move(ConnectionStatus.RECONNECTING, error=error, retry_at=self._client.clock.now())
-            return 0.0
-        if isinstance(error, Disconnected) and error.reason is DisconnectReason.LOGGED_OUT:
-            await self._client.account.forget("logged_out")
+        client = self._client
+        if isinstance(error, Disconnected) and error.reason.ends_pairing:
+            await client.account.forget("logged_out")
         if not self._is_worth_retrying(error):
-            self._client.status.move(ConnectionStatus.CLOSED, error=error)
+            client.status.move(ConnectionStatus.CLOSED, error=error)
             return None
-        delay = self._client.config.backoff.delay(self._attempt, self._client.entropy.take(2))
-        self._attempt += 1
-        self._client.status.move(ConnectionStatus.RECONNECTING, error=error, retry_at=self._client.clock.now() + delay)
+        now, dice = client.clock.now(), client.entropy.take(2)
+        # A resumption that failed is made good by a full handshake, which needs no patience.
+        delay = 0.0 if self._has_misfired(error) else self._attempts.pause(client.config.backoff, error, now, dice)
+        if delay or client.status.now is ConnectionStatus.OPEN:
+            client.status.move(ConnectionStatus.RECONNECTING, error=error, retry_at=now + delay)
         return delay
+
+    def _has_misfired(self, error: Exception) -> bool:
+        return isinstance(error, HandshakeError) and self._is_resuming
 
     def _is_worth_retrying(self, error: Exception) -> bool:
         match error:
@@ -202,21 +262,14 @@ class Supervisor:
             case PairingError(step=PairingStep.REFS):
                 self._qr_rounds += 1
                 return self._qr_rounds < self._client.config.qr_rounds
-            case PairingError() | HandshakeError():
+            case HandshakeError():
+                return self._is_resuming
+            case PairingError():
                 return False
             case RemoteProtocolError() | TimeoutError():
                 return True
             case _:
                 return False
-
-    async def _keep_alive(self, stream: Stream) -> None:
-        while True:
-            share = int.from_bytes(self._client.entropy.take(2), "big") / 0xFFFF
-            await asyncio.sleep(self._client.config.keepalive * (0.8 + 0.4 * share))
-            if self._client.clock.now() - stream.last_inbound > self._client.config.silence:
-                raise Disconnected(DisconnectReason.LOST, None, "nothing arrived in time")
-            ping = iq.request(self._client.next_id(), iq.IqType.GET, "w:p", [Node("ping")])
-            await stream.send(ping)
 
 
 def _first_error(errors: BaseExceptionGroup[BaseException]) -> WatonError:

@@ -28,6 +28,11 @@ STEPS: Final[Sequence[Sequence[str]]] = (
         " after TEXT NOT NULL, detail TEXT NOT NULL)",
         "CREATE INDEX transition_by_number ON transition (number)",
     ),
+    (
+        # Unix seconds after which a record is gone for every reader; NULL for never.
+        "ALTER TABLE record ADD COLUMN until REAL",
+        "CREATE INDEX record_by_until ON record (until) WHERE until IS NOT NULL",
+    ),
 )
 
 

@@ -1,9 +1,15 @@
 """ports.Store on SQLite: the durable state of one account, in `account.db`.
 
-A unit of work gathers its writes in memory and commits them in one transaction, in one hop to the thread that owns the
-file: records, events and the unit's number land together or not at all, and are on the disk when the block ends. A read
-sees what is committed and the unit's own writes; another open unit's writes it does not see. Units that touch the same
-record must be kept apart by their owner (the client's locks are per conversation); the last commit wins.
+A unit of work gathers its writes in memory. Once sealed, every read sees them, and they wait for the disk in a line
+(storage_commits.py) whose groups are one transaction each, written on the thread that owns the file: records, events
+and the units' numbers land together or not at all. So a conversation goes on while its last message is still being
+written, and what may be said of that message waits for the disk. Another open unit's writes nobody sees. Units that
+touch the same record must be kept apart by their owner (the client's locks are per conversation); the last one sealed
+wins.
+
+Most reads never reach the file: what is sealed and not yet written is in memory anyway, what was lately read or written
+is in a cache, and a key that a filter does not know is not there (record_cache.py). A record with an `until` is gone
+for every reader once that time has come; from the file it is deleted at the next open, or by a few with each commit.
 
 Numbers grow with every unit, also with those that fail, so that a trace can name its unit before the commit. Which
 numbers committed is a table of its own, whatever the unit did: after a crash `committed` tells a journal which of its
@@ -19,8 +25,8 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -29,6 +35,9 @@ from typing import Final, TypeVar
 import aiosqlite
 
 from waton.errors import LocalProtocolError, StorageError
+from waton.infra import storage_statements as statements
+from waton.infra.record_cache import ABSENT, Entry, KeyFilter, Place, RecordCache
+from waton.infra.storage_commits import CommitLine, Sealed
 from waton.infra.storage_file import open_account
 from waton.infra.storage_lock import AccountLock
 from waton.ports import Clock, RecordKind, StoredEvent
@@ -37,6 +46,8 @@ T = TypeVar("T")
 
 UNIT_HISTORY: Final = 1_000_000
 """How many of the last units are remembered one by one, with their transitions. Older ones count as committed."""
+SWEEP_SECONDS: Final = 60.0
+"""Between two looks for expired records, when the last one found few."""
 
 
 class _Connection(aiosqlite.Connection):
@@ -58,73 +69,78 @@ class _Connection(aiosqlite.Connection):
 
 
 class SqliteUnit:
-    """ports.UnitOfWork over a SqliteStore; made by `SqliteStore.unit`."""
+    """ports.UnitOfWork over a SqliteStore; made by `SqliteStore.begin` and `SqliteStore.unit`."""
 
-    __slots__ = ("_is_over", "_number", "_store", "events", "transitions", "writes")
+    __slots__ = ("_events", "_is_over", "_number", "_store", "_transitions", "_writes")
 
     def __init__(self, store: SqliteStore, number: int) -> None:
         self._store = store
         self._number = number
         self._is_over = False
-        self.writes: dict[tuple[RecordKind, str], bytes | None] = {}
-        self.events: list[tuple[int, str, bytes]] = []
-        self.transitions: list[tuple[str, str, str, str]] = []
+        self._writes: dict[Place, Entry] = {}
+        self._events: list[tuple[int, str, bytes]] = []
+        self._transitions: list[tuple[str, str, str, str]] = []
 
     @property
     def number(self) -> int:
         return self._number
 
     async def load(self, kind: RecordKind, key: str) -> bytes | None:
-        if (kind, key) in self.writes:
-            return self.writes[kind, key]
-        return await self._store.load(kind, key)
+        own = self._writes.get((kind, key))
+        return await self._store.load(kind, key) if own is None else self._store.value_of(own)
 
     async def load_many(self, kind: RecordKind, keys: Iterable[str]) -> dict[str, bytes]:
         wanted = list(dict.fromkeys(keys))
-        found = await self._store.load_many(kind, [key for key in wanted if (kind, key) not in self.writes])
+        found = await self._store.load_many(kind, [key for key in wanted if (kind, key) not in self._writes])
         for key in wanted:
-            value = self.writes.get((kind, key))
+            own = self._writes.get((kind, key))
+            value = None if own is None else self._store.value_of(own)
             if value is not None:
                 found[key] = value
         return {key: found[key] for key in wanted if key in found}
 
-    async def keys(self, kind: RecordKind) -> list[str]:
-        known = set(await self._store.keys(kind))
-        for (of, key), value in self.writes.items():
-            if of is kind:
-                (known.discard if value is None else known.add)(key)
-        return sorted(known)
+    async def load_prefix(self, kind: RecordKind, prefix: str) -> dict[str, bytes]:
+        return await self._store.load_prefix(kind, prefix, self._writes)
+
+    async def keys(self, kind: RecordKind, prefix: str = "") -> list[str]:
+        return await self._store.keys(kind, prefix, self._writes)
 
     def save(self, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None) -> None:
+        """See the port. Raises ValueError: the key is not text that a file can hold."""
         self._check_open()
-        self.writes[kind, key] = value
+        if not key.isascii():
+            key.encode()  # half a surrogate pair would end the line of all commits
+        self._writes[kind, key] = (value, until)
 
     def emit(self, type: str, payload: bytes) -> int:
         self._check_open()
         id = self._store.reserve_event()
-        self.events.append((id, type, payload))
+        self._events.append((id, type, payload))
         return id
 
     def transition(self, machine: str, before: str, after: str, detail: Mapping[str, str | int] | None = None) -> None:
         self._check_open()
         text = json.dumps(dict(detail)) if detail else ""
-        self.transitions.append((machine, before, after, text))
+        self._transitions.append((machine, before, after, text))
 
-    @property
-    def is_empty(self) -> bool:
-        """True when there is nothing to commit."""
-        return not (self.writes or self.events or self.transitions)
-
-    def end(self) -> None:
-        """No more writes: they would be lost."""
+    def seal(self) -> asyncio.Future[None]:
+        self._check_open()
         self._is_over = True
+        is_empty = not (self._writes or self._events or self._transitions)
+        return self._store.line_up(None if is_empty else self._sealed())
+
+    def drop(self) -> None:
+        self._is_over = True
+
+    def _sealed(self) -> Sealed:
+        return Sealed(self._number, self._store.now(), self._writes, self._events, self._transitions)
 
     def _check_open(self) -> None:
         if self._is_over:
             raise LocalProtocolError(f"unit of work {self._number} is over; what is written to it now would be lost")
 
     def __repr__(self) -> str:
-        return f"<SqliteUnit {self._number}: {len(self.writes)} writes, {len(self.events)} events>"
+        return f"<SqliteUnit {self._number}: {len(self._writes)} writes, {len(self._events)} events>"
 
 
 class SqliteStore:
@@ -132,13 +148,22 @@ class SqliteStore:
 
     def __init__(self, path: Path, lock: AccountLock, connection: _Connection, clock: Clock) -> None:
         self.path = path
+        self.now = clock.now
         self._lock = lock
         self._connection = connection
-        self._clock = clock
         self._is_closed = False
         self._numbers = count(1)
         self._event_ids = count(1)
         self._forgotten = 0
+        self._line = CommitLine(self._write, self._landed, str(path))
+        self._overlay: dict[Place, Entry] = {}
+        """What is sealed and not on the disk yet."""
+        self._cache = RecordCache()
+        self._filter: KeyFilter | None = None
+        self._widening: asyncio.Task[None] | None = None
+        self._watchers: dict[int, dict[Place, Entry]] = {}
+        """For each look at the disk under way: what was sealed since it began."""
+        self._sweep_at = 0.0
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], *, clock: Clock) -> SqliteStore:
@@ -165,74 +190,217 @@ class SqliteStore:
 
     async def _begin(self) -> None:
         try:
-            last_unit, last_event = await self._run(_last_numbers)
+            last_unit, last_event = await self._run(statements.last_numbers)
             self._numbers, self._event_ids = count(last_unit + 1), count(last_event + 1)
             self._forgotten = max(0, last_unit - UNIT_HISTORY)
             if self._forgotten:
-                await self._run(partial(_forget_units, self._forgotten))
+                await self._run(partial(statements.forget_units, self._forgotten))
+            await self._run(partial(statements.forget_all_expired, self.now()))
+            await self._read_filter()
         except BaseException:
             await self.close()
             raise
 
+    # --- units of work ------------------------------------------------------------------------------------------------
+
+    def begin(self) -> SqliteUnit:
+        """A unit of work that ends with its `seal()`, or is dropped and leaves nothing. Raises StorageError."""
+        self._check_open()
+        return SqliteUnit(self, next(self._numbers))
+
     @asynccontextmanager
     async def unit(self) -> AsyncGenerator[SqliteUnit]:
-        """Open a unit of work: committed when the block ends, dropped when it raises.
+        """A unit of work: sealed when the block ends and on the disk when it is left; dropped when the block raises.
 
         Raises:
-            StorageError: at the end of the block: nothing of the unit was written (a full disk, say).
+            StorageError: at the end of the block: it is not on the disk (which is full, say), nor will any later one.
         """
-        self._check_open()
-        unit = SqliteUnit(self, next(self._numbers))
+        unit = self.begin()
         try:
             yield unit
+        except BaseException:
+            unit.drop()
+            raise
+        await _to_the_end(unit.seal())
+
+    def line_up(self, unit: Sealed | None) -> asyncio.Future[None]:
+        """Put a unit in line for the disk; None is a unit that wrote nothing. For SqliteUnit.seal()."""
+        try:
+            self._check_open()
+        except StorageError as error:
+            return _failed(error)
+        if unit is None:
+            return self._line.reach()
+        self._overlay.update(unit.records)
+        for kind, key in unit.records:
+            if self._filter is not None:
+                self._filter.add(kind, key)
+        for seen in self._watchers.values():
+            seen.update(unit.records)
+        return self._line.seal(unit)
+
+    async def _write(self, changes: statements.Changes) -> None:
+        now = self.now()
+        sweep = now if now >= self._sweep_at else None
+        forgotten = await self._hop(partial(statements.write, changes, sweep))
+        if sweep is not None:
+            self._sweep_at = now if forgotten == statements.SWEEP_ROWS else now + SWEEP_SECONDS
+
+    def _landed(self, changes: statements.Changes) -> None:
+        for place, entry in changes.records.items():
+            self._cache.put(place, entry)
+            if self._overlay.get(place) is entry:  # a later unit's write waits still
+                del self._overlay[place]
+        if self._filter is not None and self._filter.is_full and self._widening is None:
+            self._widening = asyncio.create_task(self._widen(), name="waton-keys")
+
+    async def _widen(self) -> None:
+        try:
+            with suppress(StorageError):  # the narrow one stays right: it only asks the disk more often
+                await self._read_filter()
         finally:
-            unit.end()
-        if not unit.is_empty:
-            await self._commit(unit)
+            self._widening = None
 
-    async def _commit(self, unit: SqliteUnit) -> None:
-        await _to_the_end(asyncio.ensure_future(self._run(partial(_write_unit, unit, self._clock.now()))))
-
-    async def load(self, kind: RecordKind, key: str) -> bytes | None:
-        return (await self.load_many(kind, [key])).get(key)
-
-    async def load_many(self, kind: RecordKind, keys: Iterable[str]) -> dict[str, bytes]:
-        """Those of the keys that exist."""
-        wanted = list(keys)
-        return await self._run(partial(_read_records, kind, wanted)) if wanted else {}
-
-    async def keys(self, kind: RecordKind) -> list[str]:
-        return await self._run(partial(_read_keys, kind))
-
-    async def pending_events(self) -> list[StoredEvent]:
-        return await self._run(_read_events)
-
-    async def mark_handled(self, ids: Iterable[int]) -> None:
-        """Take events out of the outbox; ids that are not there are no error."""
-        handled = [(id,) for id in ids]
-        if handled:
-            await self._run(partial(_delete_events, handled))
-
-    async def committed(self, numbers: Iterable[int]) -> set[int]:
-        """Those of the units of work that committed; units too old to be remembered count as committed."""
-        asked = list(numbers)
-        found = await self._run(partial(_read_units, asked))
-        return found | {number for number in asked if 0 < number <= self._forgotten}
-
-    async def last_unit(self) -> int:
-        """The highest number that committed; 0 for none."""
-        return (await self._run(_last_numbers))[0]
+    async def _read_filter(self) -> None:
+        """Learn anew which keys there are, for as many again as there are now."""
+        waiting = dict(self._overlay)
+        with self._watching() as since:
+            made = await self._hop(statements.read_filter)
+        for kind, key in (*waiting, *since):
+            made.add(kind, key)
+        self._filter = made
 
     def reserve_event(self) -> int:
         """An id for the outbox that no event had before."""
         return next(self._event_ids)
 
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def value_of(self, entry: Entry) -> bytes | None:
+        """What an entry is worth now: None when its time is over."""
+        value, until = entry
+        return None if until is not None and until <= self.now() else value
+
+    async def load(self, kind: RecordKind, key: str) -> bytes | None:
+        self._check_open()
+        entry = self._recall(kind, key)
+        if entry is None:
+            entry = (await self._look(kind, [key]))[key]
+        return self.value_of(entry)
+
+    async def load_many(self, kind: RecordKind, keys: Iterable[str]) -> dict[str, bytes]:
+        """Those of the keys that exist."""
+        self._check_open()
+        found: dict[str, Entry] = {}
+        missing: list[str] = []
+        for key in dict.fromkeys(keys):
+            entry = self._recall(kind, key)
+            if entry is None:
+                missing.append(key)
+            else:
+                found[key] = entry
+        if missing:
+            found |= await self._look(kind, missing)
+        return self._values_of(found)
+
+    def _recall(self, kind: RecordKind, key: str) -> Entry | None:
+        """What is known without a look at the disk; None when nothing is."""
+        place = (kind, key)
+        entry = self._overlay.get(place) or self._cache.get(place)
+        if entry is None and self._filter is not None and not self._filter.may_hold(kind, key):
+            return ABSENT
+        return entry
+
+    async def _look(self, kind: RecordKind, keys: list[str]) -> dict[str, Entry]:
+        """What the disk says, kept in mind; what was sealed meanwhile counts more."""
+        with self._watching() as since:
+            found = await self._run(partial(statements.read_records, kind, keys))
+        entries: dict[str, Entry] = {}
+        for key in keys:
+            entry = since.get((kind, key))
+            if entry is None:
+                entry = found.get(key, ABSENT)
+                self._cache.put((kind, key), entry)
+            entries[key] = entry
+        return entries
+
+    async def load_prefix(
+        self, kind: RecordKind, prefix: str, writes: Mapping[Place, Entry] | None = None
+    ) -> dict[str, bytes]:
+        """All records of a kind whose key begins so, by key, sorted. writes: a unit's own, which count most."""
+        return self._values_of(await self._range(statements.read_prefix, kind, prefix, writes))
+
+    async def keys(self, kind: RecordKind, prefix: str = "", writes: Mapping[Place, Entry] | None = None) -> list[str]:
+        """All keys of a kind that begin so, sorted. writes: a unit's own, which count most."""
+        return list(self._values_of(await self._range(statements.read_keys, kind, prefix, writes)))
+
+    async def _range(
+        self,
+        read: Callable[[RecordKind, str, sqlite3.Connection], dict[str, Entry]],
+        kind: RecordKind,
+        prefix: str,
+        writes: Mapping[Place, Entry] | None,
+    ) -> dict[str, Entry]:
+        waiting = dict(self._overlay)
+        with self._watching() as since:
+            found = await self._run(partial(read, kind, prefix))
+        for newer in (waiting, since, writes or {}):
+            found |= {key: entry for (of, key), entry in newer.items() if of is kind and key.startswith(prefix)}
+        return {key: found[key] for key in sorted(found)}
+
+    def _values_of(self, entries: Mapping[str, Entry]) -> dict[str, bytes]:
+        values = ((key, self.value_of(entry)) for key, entry in entries.items())
+        return {key: value for key, value in values if value is not None}
+
+    @contextmanager
+    def _watching(self) -> Generator[dict[Place, Entry]]:
+        """What is sealed while the block lasts: a look at the disk may have come too early for it."""
+        since: dict[Place, Entry] = {}
+        self._watchers[id(since)] = since
+        try:
+            yield since
+        finally:
+            del self._watchers[id(since)]
+
+    # --- events and numbers -------------------------------------------------------------------------------------------
+
+    async def pending_events(self) -> list[StoredEvent]:
+        """Committed and not handled, oldest first."""
+        handled = self._line.handled_ids()
+        found = await self._run(statements.read_events)
+        handled |= self._line.handled_ids()
+        return [event for event in found if event.id not in handled]
+
+    def mark_handled(self, ids: Iterable[int]) -> None:
+        """Take events out of the outbox, with the next commit or soon; ids that are not there are no error."""
+        self._check_open()
+        self._line.handled(ids)
+
+    async def committed(self, numbers: Iterable[int]) -> set[int]:
+        """Those of the units of work that committed; units too old to be remembered count as committed."""
+        asked = list(numbers)
+        found = await self._run(partial(statements.read_units, asked))
+        return found | {number for number in asked if 0 < number <= self._forgotten}
+
+    async def last_unit(self) -> int:
+        """The highest number that committed; 0 for none."""
+        return (await self._run(statements.last_numbers))[0]
+
+    # --- the file -----------------------------------------------------------------------------------------------------
+
     async def close(self) -> None:
-        """Finish what is under way, fold the log into the file and let go of the account. May be called twice."""
+        """Put what is sealed on the disk, fold the log into the file, let go of the account. May be called twice.
+
+        Raises:
+            StorageError: it could not be closed cleanly.
+        """
         if self._is_closed:
             return
         self._is_closed = True
         try:
+            await self._line.flush()
+            if self._widening is not None:
+                await asyncio.wait([self._widening])
             await self._connection.close()
         except sqlite3.Error as error:
             raise StorageError(str(self.path), f"could not be closed cleanly: {error}") from error
@@ -241,6 +409,9 @@ class SqliteStore:
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._check_open()
+        return await self._hop(work)
+
+    async def _hop(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             return await self._connection.run(work)
         except sqlite3.Error as error:
@@ -249,6 +420,7 @@ class SqliteStore:
     def _check_open(self) -> None:
         if self._is_closed:
             raise StorageError(str(self.path), "is closed")
+        self._line.check()
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self.path.name}{' closed' if self._is_closed else ''}>"
@@ -263,6 +435,13 @@ async def _to_the_end(work: asyncio.Future[T]) -> T:
         raise cancelled from (None if work.cancelled() else work.exception())
 
 
+def _failed(error: StorageError) -> asyncio.Future[None]:
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    failed.set_exception(error)
+    failed.exception()  # not told to nobody: whoever comes next is told too
+    return failed
+
+
 def _prepare_place(path: str | os.PathLike[str]) -> Path:
     """The file's absolute path, its directory made. Raises StorageError."""
     resolved = Path(path).expanduser().resolve()
@@ -271,88 +450,3 @@ def _prepare_place(path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise StorageError(str(resolved), f"its directory cannot be made: {error.strerror}") from error
     return resolved
-
-
-# --- what runs on the thread that owns the file ---
-
-
-def _write_unit(unit: SqliteUnit, at: float, connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        connection.execute("INSERT INTO unit VALUES (?, ?)", (unit.number, at))
-        for (kind, key), value in unit.writes.items():
-            _write_record(connection, kind, key, value)
-        connection.executemany(
-            "INSERT INTO event VALUES (?, ?, ?, ?)", ((*event, unit.number) for event in unit.events)
-        )
-        connection.executemany(
-            "INSERT INTO transition VALUES (?, ?, ?, ?, ?)", ((unit.number, *named) for named in unit.transitions)
-        )
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _write_record(connection: sqlite3.Connection, kind: RecordKind, key: str, value: bytes | None) -> None:
-    if value is None:
-        connection.execute("DELETE FROM record WHERE kind = ? AND key = ?", (kind.value, key))
-    else:
-        connection.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", (kind.value, key, value))
-
-
-def _read_records(kind: RecordKind, keys: list[str], connection: sqlite3.Connection) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for key in keys:
-        row = connection.execute("SELECT value FROM record WHERE kind = ? AND key = ?", (kind.value, key)).fetchone()
-        if row is not None:
-            found[key] = row[0]
-    return found
-
-
-def _read_keys(kind: RecordKind, connection: sqlite3.Connection) -> list[str]:
-    rows = connection.execute("SELECT key FROM record WHERE kind = ?", (kind.value,))
-    return sorted(key for (key,) in rows)
-
-
-def _read_events(connection: sqlite3.Connection) -> list[StoredEvent]:
-    rows = connection.execute("SELECT id, type, payload, transition_no FROM event ORDER BY id")
-    return [StoredEvent(*row) for row in rows]
-
-
-def _delete_events(ids: list[tuple[int]], connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        connection.executemany("DELETE FROM event WHERE id = ?", ids)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _read_units(numbers: list[int], connection: sqlite3.Connection) -> set[int]:
-    rows = connection.execute(
-        "SELECT number FROM unit WHERE number IN (SELECT value FROM json_each(?))", (json.dumps(numbers),)
-    )
-    return {number for (number,) in rows}
-
-
-def _last_numbers(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The highest unit and the highest event there ever was."""
-    (unit,) = connection.execute("SELECT coalesce(max(number), 0) FROM unit").fetchone()
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
-    return unit, 0 if row is None else row[0]
-
-
-def _forget_units(through: int, connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        connection.execute("DELETE FROM unit WHERE number <= ?", (through,))
-        connection.execute("DELETE FROM transition WHERE number <= ?", (through,))
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

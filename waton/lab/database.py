@@ -19,48 +19,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from waton.errors import StorageError
+from waton.lab.schema import STEPS
 
 Value: TypeAlias = "int | str | bytes | None"
 _FILE = "lab.db"
-_VERSION = 1
 _APPLICATION = 0x77_6C_61_62
 """SQLite's application_id: "wlab"."""
-_SCHEMA = """
-CREATE TABLE setting (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE account (
-    id INTEGER PRIMARY KEY, pn TEXT NOT NULL UNIQUE, lid TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
-    raw_id INTEGER NOT NULL, identity BLOB NOT NULL, next_device INTEGER NOT NULL DEFAULT 1,
-    key_list BLOB NOT NULL DEFAULT x'', key_list_t INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE device (
-    account INTEGER NOT NULL REFERENCES account, number INTEGER NOT NULL, identity BLOB NOT NULL,
-    registration_id INTEGER NOT NULL, noise BLOB NOT NULL, signed_identity BLOB NOT NULL, key_index INTEGER NOT NULL,
-    skey_id INTEGER, skey BLOB, skey_signature BLOB, welcomed INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (account, number)
-) WITHOUT ROWID;
-CREATE TABLE prekey (
-    account INTEGER NOT NULL, number INTEGER NOT NULL, id INTEGER NOT NULL, value BLOB NOT NULL,
-    PRIMARY KEY (account, number, id)
-) WITHOUT ROWID;
-CREATE TABLE queue (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, number INTEGER NOT NULL,
-    tag TEXT NOT NULL, id TEXT NOT NULL, peer TEXT NOT NULL, kind TEXT NOT NULL, stanza BLOB NOT NULL
-);
-CREATE INDEX queue_device ON queue (account, number, seq);
-CREATE TABLE profile (
-    account INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (account, name)
-) WITHOUT ROWID;
-CREATE TABLE watcher (account INTEGER NOT NULL, by INTEGER NOT NULL, PRIMARY KEY (account, by)) WITHOUT ROWID;
-CREATE TABLE phone_record (
-    account INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
-    PRIMARY KEY (account, kind, key)
-) WITHOUT ROWID;
-CREATE TABLE phone_message (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, id TEXT NOT NULL, chat TEXT NOT NULL,
-    sender TEXT NOT NULL, from_me INTEGER NOT NULL, t INTEGER NOT NULL, message BLOB NOT NULL
-);
-CREATE INDEX phone_message_id ON phone_message (account, id);
-"""
 
 
 class Database:
@@ -93,14 +57,14 @@ class Database:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         version = self._pragma("user_version")
-        if version > _VERSION:
+        if version > len(STEPS):
             raise StorageError(self._name, f"was written by a newer waton (version {version})")
         self._connection.execute("BEGIN IMMEDIATE")
-        if version == 0:
-            for statement in _SCHEMA.split(";\n"):
+        for number in range(version, len(STEPS)):
+            for statement in STEPS[number].split(";\n"):
                 self._connection.execute(statement)
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-            self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+            self._connection.execute(f"PRAGMA user_version = {number + 1}")
         self._connection.execute("COMMIT")
 
     def _pragma(self, name: str) -> int:

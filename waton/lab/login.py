@@ -1,6 +1,6 @@
 """Login: a paired device proves its Noise key and becomes a session.
 
-Source: whatsmeow connectionevents.go for the reasons of failure.
+Source: whatsmeow connectionevents.go for the reasons of failure, Baileys Socket/socket.ts for the edge routing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from waton.protocol.binary_node import Node
 from waton.protocol.stanza import stream
 
 LOGGED_OUT = 401
+ROUTING_INFO = b"\x08\x0d\x08\x0c"
+"""What every client is told to say in the intro of its next connection; of the size that the service's own has."""
 
 
 class Online:
@@ -33,6 +35,7 @@ class Online:
         self._session = self._service.deliveries.attach(self._device, self)
         welcome = stream.success(self._service.world.t(), self._device.lid, push_name=account.name)
         self._wire.send(welcome, moment=Moment.SUCCESS)
+        self._wire.send(stream.edge_routing(ROUTING_INFO))
         if not passive:
             self._service.world.after(self._session.activate)
             self._service.greet(self._device)

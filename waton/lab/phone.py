@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING
 from waton.errors import DecodeError, DecryptError, DecryptReason, LabError, RemoteProtocolError, UntrustedIdentity
 from waton.jid import Jid
 from waton.lab.deliveries import Session
+from waton.lab.groups import Group
 from waton.lab.phone_companions import Companions
+from waton.lab.phone_group_keys import GroupKeys
+from waton.lab.phone_groups import GroupCalls
 from waton.lab.phone_messages import PhoneMessage, PhoneMessages
 from waton.lab.phone_retries import Retries
 from waton.lab.phone_signal import PhoneSignal
@@ -29,7 +32,8 @@ from waton.protocol import message as content
 from waton.protocol import proto
 from waton.protocol.binary_node import Node, get_text
 from waton.protocol.credentials import KeyPair
-from waton.protocol.stanza.message import Enc, IncomingMessage, OutgoingMessage
+from waton.protocol.stanza import iq
+from waton.protocol.stanza.message import Enc, EncType, IncomingMessage, OutgoingMessage
 from waton.protocol.stanza.pairing import QrText
 from waton.protocol.stanza.receipt import Receipt, ReceiptType, ack
 from waton.protocol.stanza.retry import RetryRequest
@@ -43,8 +47,8 @@ _NACK_UNREADABLE = 500
 _REMEMBERED = 1_000
 
 
-class Phone:
-    """One phone. Made by Lab.add_phone; all its methods run on the lab's loop."""
+class Phone(GroupCalls):
+    """One phone. Made by Lab.add_phone; all its methods run on the lab's loop. Groups: see GroupCalls."""
 
     def __init__(self, service: Service, account: Account) -> None:
         device = service.world.device(account, 0)
@@ -52,13 +56,11 @@ class Phone:
             raise LabError("the account has no phone")
         self._service = service
         self._world = service.world
-        self._device = device
-        self._signal = PhoneSignal(service.world, device)
-        self._companions = Companions(service, account, self._signal)
-        self._retries = Retries(service.world, device, self._signal)
+        self._use(device)
         self._session: Session | None = None
         self._log = PhoneMessages(service.world, account.id)
         self._waiting: list[tuple[Callable[[Receipt], bool], asyncio.Future[Receipt]]] = []
+        self._asked: dict[str, asyncio.Future[Node]] = {}
         self.reply_with: Replies | None = None
         """Called with each text from another person; what it returns is sent back to the chat."""
         self.receipts: deque[Receipt] = deque(maxlen=_REMEMBERED)
@@ -67,6 +69,14 @@ class Phone:
         """(message id, reason) of the newest messages that could not be read, since the lab started."""
         self.refused: dict[str, int] = {}
         """Error codes the service gave messages of this phone, by id."""
+
+    def _use(self, device: Device) -> None:
+        """Be this device, with the keys that are stored for it."""
+        self._device = device
+        self._signal = PhoneSignal(self._world, device)
+        self._companions = Companions(self._service, device.account, self._signal)
+        self._group_keys = GroupKeys(self._world, self._service.groups, device, self._signal)
+        self._retries = Retries(self._world, self._service.groups, device, self._signal, self._group_keys)
 
     # --- who it is --------------------------------------------------------------------------------------------------
 
@@ -119,6 +129,8 @@ class Phone:
             return
         with self._world.step():
             self._signal.stock_prekeys()
+            if not self.account.key_list:
+                self._companions.sign_list()
         self._session = self._service.deliveries.attach(self._device, self)
         self._world.after(self._session.activate)
         self._service.own(self._device.account, self)
@@ -129,6 +141,24 @@ class Phone:
             self._service.deliveries.detach(self._session)
             self._service.own(self._device.account, None)
             self._session = None
+
+    def register_anew(self) -> None:
+        """Install the app anew, on this phone or another one: new keys, no companions, messages from a backup.
+
+        Everybody who looks at this account's devices is told. Who has written meanwhile is asked to write again.
+        """
+        was_online = self.is_online
+        self.offline()
+        with self._world.step():
+            for device in self._world.devices(self._device.account):
+                if device.number:
+                    self._service.remove_companion(device)
+            renewed = self._signal.register_anew()
+            self._use(renewed)
+            self._companions.sign_list()
+            self._service.announce_identity(renewed.account)
+        if was_online:
+            self.online()
 
     # --- companions -------------------------------------------------------------------------------------------------
 
@@ -169,13 +199,13 @@ class Phone:
     # --- the way out ------------------------------------------------------------------------------------------------
 
     async def send_text(self, to: Jid | str, text: str) -> str:
-        """Send a text to every device of a person, and to this account's companions.
+        """Send a text to every device of a person or of everybody in a group, and to this account's companions.
 
         Args:
-            to: an address by PN or LID, as Jid or text; it decides the addressing of the stanza.
+            to: a group, or an address by PN or LID, as Jid or text; it decides the addressing of the stanza.
             text: what to say.
         Returns:
-            the message's id.
+            the message's id. What the service refuses (a group this account is not in) is in `refused` then.
         Raises:
             LabError: the phone is offline, or nobody has that address.
         """
@@ -184,27 +214,46 @@ class Phone:
 
     def read(self, message: PhoneMessage) -> None:
         """Tell the author that a message was read. Raises LabError when the phone is offline."""
-        receipt = Receipt(ids=(message.id,), peer=message.chat, type=ReceiptType.READ, t=self._world.t())
+        author = message.sender if message.chat.is_group else None
+        receipt = Receipt((message.id,), message.chat, ReceiptType.READ, participant=author, t=self._world.t())
         self._post(receipt.to_node())
 
+    def fresh_id(self) -> str:
+        """A new message id."""
+        return content.message_id(self.pn, self._world.clock.now(), self._world.entropy.take(16))
+
+    async def new_id(self) -> str:
+        """A message id of this phone's that was not used yet."""
+        return self.fresh_id()
+
     def _send(self, to: Jid, message: proto.Message) -> PhoneMessage:
+        group = self._service.groups.find(to)
         recipient = self._world.find(to)
-        if recipient is None:
+        if recipient is None and group is None:
             raise LabError("nobody has that address")
         if self._session is None:
             raise LabError("the phone is offline")
-        entropy = self._world.entropy.take(16)
-        id = content.message_id(self.pn, self._world.clock.now(), entropy)
-        sent = PhoneMessage(id, to, self.lid if to.is_lid else self.pn, True, self._world.t(), message)
+        me = self._own_address(to, group)
+        sent = PhoneMessage(self.fresh_id(), to, me, True, self._world.t(), message)
         with self._world.step():
             self._log.keep(sent)
             self._trace(Way.OUT, sent.id, message, recipient=to)
-            encs = self._encrypt_for_all(to, recipient, message)
-            self._post(OutgoingMessage(id=id, to=to, encs=tuple(encs)).to_node())
+            if group is not None:
+                stanza = self._group_keys.seal(group, sent.id, message)
+            else:
+                encs = self._encrypt_for_all(to, recipient, message)
+                stanza = OutgoingMessage(id=sent.id, to=to, encs=tuple(encs))
+            self._post(stanza.to_node())
         return sent
 
-    def _encrypt_for_all(self, to: Jid, recipient: Account, message: proto.Message) -> list[tuple[Jid, Enc]]:
+    def _own_address(self, to: Jid, group: Group | None) -> Jid:
+        if group is not None:
+            return group.address(self._device.account)
+        return self.lid if to.is_lid else self.pn
+
+    def _encrypt_for_all(self, to: Jid, recipient: Account | None, message: proto.Message) -> list[tuple[Jid, Enc]]:
         mine = self._device.account
+        recipient = recipient or mine
         plain = message.SerializeToString()
         copy = content.device_sent(to, message).SerializeToString()
         encs: list[tuple[Jid, Enc]] = []
@@ -221,7 +270,7 @@ class Phone:
         enc = self._signal.encrypt(device, message.SerializeToString())
         if enc is None:
             raise LabError("the companion has published no prekeys")
-        id = content.message_id(self.pn, self._world.clock.now(), self._world.entropy.take(16))
+        id = self.fresh_id()
         self._trace(Way.OUT, id, message, recipient=device.pn)
         stanza = OutgoingMessage(id=id, to=self.pn, encs=((device.pn, enc),), category="peer", push_priority="high")
         self._post(stanza.to_node())
@@ -230,6 +279,16 @@ class Phone:
         if self._session is None:
             raise LabError("the phone is offline")
         self._service.receive(self._session, node, None)
+
+    async def ask(self, xmlns: str, type: iq.IqType, content: list[Node], to: Jid) -> Node:
+        """Ask the service something; its answer. Raises LabError when offline, IqError."""
+        id = self._world.fresh_id()
+        self._asked[id] = asyncio.get_running_loop().create_future()
+        try:
+            self._post(iq.request(id, type, xmlns, content, to=to))
+            return iq.raise_for_error(await self._asked[id])
+        finally:
+            del self._asked[id]
 
     # --- the way in -------------------------------------------------------------------------------------------------
 
@@ -264,6 +323,10 @@ class Phone:
             self._take_receipt(node, parent)
         elif node.tag == "notification":
             self._post(ack(node))
+        elif node.tag == "iq":
+            answered = self._asked.get(get_text(node, "id") or "")
+            if answered is not None and not answered.done():
+                answered.set_result(node)
         elif node.tag == "ack":
             error = get_text(node, "error")
             if error is not None and error.isdecimal():
@@ -328,16 +391,23 @@ class Phone:
         if author is None:
             raise DecodeError(0, b"", "author")
         from_me = author.id == self._device.account.id
+        device = author.lid.with_device(incoming.author.device)
         for enc in incoming.encs:
-            plain = self._signal.decrypt(author.lid.with_device(incoming.author.device), enc)
-            message = content.parse_message(plain)
+            message = content.parse_message(self._decrypt(incoming, device, enc))
             self._trace(
                 Way.IN, incoming.id, message, parent=parent, kind=enc.type, sender=incoming.author, recipient=self.lid
             )
-            if incoming.category != "peer":
+            self._group_keys.learn(device, message)
+            if incoming.category != "peer" and content.kind_of(message):
                 self._take_content(incoming, message, from_me=from_me)
         self._retries.settled(incoming.id)
         self._post(self._receipt(incoming).to_node())
+
+    def _decrypt(self, incoming: IncomingMessage, author: Jid, enc: Enc) -> bytes:
+        group = self._service.groups.find(incoming.sender)
+        if enc.type == EncType.SKMSG and group is not None:
+            return self._group_keys.open(group, author, enc)
+        return self._signal.decrypt(author, enc)
 
     def _take_content(self, incoming: IncomingMessage, message: proto.Message, *, from_me: bool) -> None:
         chat = incoming.sender.bare
@@ -356,6 +426,11 @@ class Phone:
     def _receipt(self, incoming: IncomingMessage) -> Receipt:
         if incoming.category == "peer":
             return Receipt(ids=(incoming.id,), peer=incoming.sender, type=ReceiptType.PEER_MSG)
+        if incoming.sender.is_group:
+            author = self._world.find(incoming.author)
+            is_own = author is not None and author.id == self._device.account.id
+            kind = ReceiptType.SENDER if is_own else ReceiptType.DELIVERED
+            return Receipt((incoming.id,), incoming.sender, kind, participant=incoming.participant)
         if incoming.recipient is not None:
             return Receipt(
                 ids=(incoming.id,), peer=incoming.sender, type=ReceiptType.SENDER, recipient=incoming.recipient

@@ -1,7 +1,9 @@
 """A phone's keys and Signal sessions: records in the lab's database, pure steps of signal_repo over them.
 
 Sessions live under the LID address of the other device, whatever address a stanza used. Identities are trusted on first
-use. Everything here must run within a step of the database, so that a ratchet and what it produced commit together.
+use, until the service says that the account has registered anew: the lab's phones look there before each message, so
+what was known of the old device is forgotten then. Everything here must run within a step of the database, so that a
+ratchet and what it produced commit together.
 """
 
 from __future__ import annotations
@@ -49,6 +51,10 @@ class PhoneRecords:
                 "INSERT OR REPLACE INTO phone_record VALUES (?, ?, ?, ?)", self._account, kind, key, value
             )
 
+    def clear(self) -> None:
+        """Delete every record."""
+        self._database.write("DELETE FROM phone_record WHERE account = ?", self._account)
+
     def credentials(self) -> Credentials:
         """Raises StorageError."""
         record = self.load(RecordKind.CREDENTIALS, "self")
@@ -65,6 +71,25 @@ class PhoneSignal:
         self._device = device
         self.records = PhoneRecords(world, device.account.id)
         self.credentials = self.records.credentials()
+
+    # --- who it is ----------------------------------------------------------------------------------------------------
+
+    def register_anew(self) -> Device:
+        """Throw all records away and begin again with new keys; the device as the world knows it then."""
+        mine = self.credentials
+        fresh = Credentials.generate(self._world.entropy.take)
+        self.records.clear()
+        self.credentials = fresh.evolve(me=mine.me, lid=mine.lid, push_name=mine.push_name)
+        self.records.save(RecordKind.CREDENTIALS, "self", self.credentials.to_json())
+        raw_id = int.from_bytes(self._world.entropy.take(4), "big") >> 1
+        self._device = self._world.renew_phone(
+            self._device.account,
+            raw_id=raw_id,
+            identity=fresh.identity_key.public,
+            registration_id=fresh.registration_id,
+        )
+        self.stock_prekeys()
+        return self._device
 
     # --- prekeys ----------------------------------------------------------------------------------------------------
 
@@ -93,6 +118,7 @@ class PhoneSignal:
     def encrypt(self, device: Device, plain: bytes) -> Enc | None:
         """One ciphertext for one device; None when it has published nothing to open a session with."""
         address = signal_address(device.lid)
+        self._forget_former(device.lid)
         record = self.records.load(RecordKind.SESSION, address)
         if record is None or not session_is_open(record):
             bundle = self._world.take_bundle(device)
@@ -157,6 +183,7 @@ class PhoneSignal:
         if enc.type not in (EncType.PKMSG, EncType.MSG):
             raise DecryptError("unsupported", author)
         address = signal_address(author)
+        self._forget_former(author)
         opened = signal_repo.decrypt(
             EncType(enc.type),
             enc.ciphertext,
@@ -175,6 +202,15 @@ class PhoneSignal:
             self.records.save(RecordKind.PREKEY, str(opened.spent_prekey_id), None)
             self.stock_prekeys()
         return plain
+
+    def _forget_former(self, address: Jid) -> None:
+        """Forget the session of a device that has another identity by now. address: by LID."""
+        device = self._world.locate(address)
+        known = self.records.load(RecordKind.IDENTITY, signal_address(address))
+        if device is not None and known is not None and known != device.identity:
+            for kind in (RecordKind.SESSION, RecordKind.IDENTITY):
+                self.records.save(kind, signal_address(address), None)
+            self._world.note("phone.identity_changed", device=device.number)
 
     def _keys(self, enc: Enc) -> PreKeyLookup | None:
         if enc.type != EncType.PKMSG:

@@ -5,9 +5,11 @@ Source: Baileys Socket/chats.ts sendPresenceUpdate, whatsmeow presence.go.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from waton.lab.deliveries import Deliveries, Session
+from waton.lab.groups import Group
 from waton.lab.world import Account
 from waton.protocol.binary_node import Node, get_text, require_jid
 
@@ -49,9 +51,18 @@ class Presence:
         """Show an account's available devices that somebody is typing, or stopped."""
         sender = author.device.account.lid if by_lid else author.device.account.pn
         state = Node("chatstate", {"from": sender}, node.content)
+        self._show({account.id}, state)
+
+    def pass_chatstate_in_group(self, author: Session, group: Group, members: Iterable[Account], node: Node) -> None:
+        """Show the available devices of everybody else in a group that somebody is typing, or stopped."""
+        account = author.device.account
+        state = Node("chatstate", {"from": group.id, "participant": group.address(account)}, node.content)
+        self._show({one.id for one in members} - {account.id}, state)
+
+    def _show(self, accounts: set[int], node: Node) -> None:
         for session in self._deliveries.sessions():
-            if session.device.account.id == account.id and session.is_available:
-                session.endpoint.deliver(state, None)
+            if session.device.account.id in accounts and session.is_available:
+                session.endpoint.deliver(node, None)
 
 
 def _presence(account: Account, *, available: bool) -> Node:
@@ -75,6 +86,9 @@ def take_presence(service: Service, session: Session, node: Node, parent: int | 
 def take_chatstate(service: Service, session: Session, node: Node, parent: int | None) -> None:
     """Pass on composing and paused."""
     to = require_jid(node, "to")
-    account = service.world.find(to)
-    if account is not None:
+    account, group = service.world.find(to), service.groups.find(to)
+    if group is not None and service.groups.member(group, session.device.account) is not None:
+        members = [member.account for member in service.groups.members(group)]
+        service.world.after(lambda: service.presence.pass_chatstate_in_group(session, group, members, node))
+    elif account is not None:
         service.world.after(lambda: service.presence.pass_chatstate(session, account, node, by_lid=to.is_lid))

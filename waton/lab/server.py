@@ -24,6 +24,7 @@ from waton.lab.certificates import Authority, tls_context
 from waton.lab.database import Database
 from waton.lab.faults import Faults
 from waton.lab.phone import Phone
+from waton.lab.schedules import Schedule
 from waton.lab.service import Service
 from waton.lab.sockets import Socket
 from waton.lab.world import World
@@ -46,8 +47,8 @@ class Lab:
         self.clock = clock
         self.entropy = entropy
         self.tracer = Tracer(sink if sink is not None else _nowhere)
-        self.faults = Faults()
-        """Misbehaviour to come; see waton.lab.faults."""
+        self.faults = Faults(self)
+        """Misbehaviour on request; see waton.lab.faults."""
         self.phones: list[Phone] = []
         """Every phone; the first is the default one, which scans."""
         self._database = database
@@ -55,10 +56,13 @@ class Lab:
         self.service = Service(World(database, clock, entropy, self.tracer), self.faults)
         self._runner: web.AppRunner | None = None
         self._sockets: dict[Socket, asyncio.Task[None]] = {}
+        self._restarting: asyncio.Task[None] | None = None
+        self._is_restarting = asyncio.Lock()
         self._connections = 0
         self._host = ""
         self._port = 0
         self._tls_port: int | None = None
+        self._tls_context: ssl.SSLContext | None = None
         self.ca_pem: str | None = None
         """The TLS certificate to trust for wss_url; None without tls."""
 
@@ -118,8 +122,8 @@ class Lab:
         self._port = await self._bind(host, port, None)
         self.service.http_host = f"{self._shown_host}:{self._port}"
         if tls:
-            context, self.ca_pem = tls_context(host, self.clock.now())
-            self._tls_port = await self._bind(host, 0, context)
+            self._tls_context, self.ca_pem = tls_context(host, self.clock.now())
+            self._tls_port = await self._bind(host, 0, self._tls_context)
             self.service.http_host = f"{self._shown_host}:{self._tls_port}"
 
     async def _bind(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
@@ -132,6 +136,8 @@ class Lab:
 
     async def stop(self) -> None:
         """Close every connection, then the world. Clients see a closed socket and may reconnect to a later lab."""
+        if self._restarting is not None:
+            self._restarting.cancel()
         for socket in list(self._sockets):
             socket.finish(None)
         if self._sockets:
@@ -142,6 +148,47 @@ class Lab:
         for phone in self.phones:
             phone.offline()
         self._database.close()
+
+    # --- restarting -------------------------------------------------------------------------------------------------
+
+    async def restart(self, pause: float = 0.1) -> None:
+        """Be gone for a while, as a server that is deployed: the same ports, the same world, the same phones.
+
+        Every connection is dropped without a word, and nobody can connect for `pause` seconds. The phones of this
+        process log in anew at once; what they did not acknowledge comes to them again.
+
+        Raises:
+            LabError: the lab is stopped.
+            OSError: somebody else took the port in the pause.
+        """
+        async with self._is_restarting:
+            await self._restart(pause)
+
+    async def _restart(self, pause: float) -> None:
+        if self._runner is None:
+            raise LabError("the lab is stopped")
+        for site in list(self._runner.sites):
+            await site.stop()
+        for socket in list(self._sockets):
+            socket.cut()
+        if self._sockets:
+            await asyncio.wait(list(self._sockets.values()), timeout=_CLOSING_SECONDS)
+        for phone in self.phones:
+            phone.offline()
+            phone.online()
+        await asyncio.sleep(pause)
+        await self._bind(self._host, self._port, None)
+        if self._tls_port is not None:
+            await self._bind(self._host, self._tls_port, self._tls_context)
+
+    def restart_soon(self, pause: float) -> None:
+        """Faults' Server: restart, unless that is under way."""
+        if (self._restarting is None or self._restarting.done()) and not self._is_restarting.locked():
+            self._restarting = asyncio.create_task(self.restart(pause), name="waton-lab-restart")
+
+    def skew_clock(self, seconds: float) -> None:
+        """Faults' Server: have the timestamps of stanzas this far off from now on."""
+        self.service.world.skew = seconds
 
     # --- where it is ------------------------------------------------------------------------------------------------
 
@@ -227,7 +274,7 @@ class Lab:
         websocket = web.WebSocketResponse(compress=False, max_msg_size=0, timeout=_CLOSING_SECONDS)
         await websocket.prepare(request)
         self._connections += 1
-        socket = Socket(self, websocket, self._connections)
+        socket = Socket(self, websocket, request.transport, self._connections)
         task = asyncio.current_task()
         if task is not None:
             self._sockets[socket] = task
@@ -255,6 +302,8 @@ def banner(lab: Lab) -> list[str]:
         f"Baileys           makeWASocket({{ waWebSocketUrl: '{lab.url}', ... }})",
         f'Scan a QR         curl --data-binary "$QR" {lab.http_url}/admin/mock-phone/scan-qr',
     ]
+    if lab.faults.running is not None:
+        lines += ["", f"Faults            {lab.faults.running}"]
     if lab.wss_url is not None and lab.ca_pem is not None:
         lines += ["", f"Over TLS          {lab.wss_url}, certificate:", lab.ca_pem.rstrip()]
     return lines
@@ -269,10 +318,13 @@ async def serve_forever(
     port: int = 8080,
     tls: bool = False,
     sink: TraceSink | None = None,
+    faults: Schedule | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Run a lab until cancelled; `say` gets the banner's lines."""
+    """Run a lab until cancelled, under `faults` if there are any; `say` gets the banner's lines."""
     lab = await Lab.start(state=state, host=host, port=port, tls=tls, clock=clock, entropy=entropy, sink=sink)
+    if faults is not None:
+        lab.faults.schedule(faults)
     try:
         for line in banner(lab):
             say(line)

@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from waton.errors import RemoteProtocolError
-from waton.jid import Jid
-from waton.lab import answers, presence, routing
+from waton.lab import answers, device_news, presence, routing
 from waton.lab.deliveries import Deliveries, Session
 from waton.lab.faults import Faults
+from waton.lab.groups import Groups
 from waton.lab.pairing import Desk
+from waton.lab.taken import Taken
 from waton.lab.world import Account, Device, World
 from waton.protocol.binary_node import Node, get_text
 from waton.protocol.stanza import iq
+from waton.protocol.stanza.group import AddressingMode
 from waton.protocol.stanza.receipt import server_ack
 
 NACK_MALFORMED = 479
@@ -41,10 +43,14 @@ class Service:
 
     def __init__(self, world: World, faults: Faults) -> None:
         self.world = world
+        self.groups = Groups(world)
         self.deliveries = Deliveries(world)
+        self.taken = Taken(world.database)
         self.desk = Desk(world)
         self.presence = presence.Presence(self.deliveries)
         self.faults = faults
+        self.new_groups = AddressingMode.LID
+        """How groups address people that are made by clients, who cannot say it themselves."""
         self.http_host = ""
         """Where media would be, HOST:PORT; the server knows it once it listens."""
         self.unanswered: dict[tuple[str, str], int] = {}
@@ -117,32 +123,12 @@ class Service:
             self.world.after(lambda: self.deliveries.expel(device))
 
     def announce_devices(self, device: Device, change: str) -> None:
-        """Tell everybody who has asked for an account's devices that one was added or removed.
+        """Tell everybody who has asked for an account's devices that one was added or removed."""
+        device_news.announce_device(self.world, self.deliveries, device, change)
 
-        Source: Baileys Socket/messages-recv.ts handleDevicesNotification, whatsmeow notification.go.
-        """
-        account = self.world.account(device.account.id)
-        others = [one for one in self.world.devices(account) if one.number not in (0, device.number)]
-        for listener in [*others, *(one for by in self.world.watchers(account) for one in self.world.devices(by))]:
-            if listener.number == 0:
-                continue  # the lab's phones ask anew for each message
-            self.deliveries.put(listener, self._devices_notification(account, device, change))
-
-    def _devices_notification(self, account: Account, device: Device, change: str) -> Node:
-        index = str(device.key_index)
-        children = [
-            Node("device", {"jid": device.pn, "lid": device.lid, "key-index": index}),
-            Node("device", {"jid": device.lid, "key-index": index}),
-            Node("key-index-list", {"ts": str(account.key_list_t)}, account.key_list),
-        ]
-        attrs: dict[str, str | Jid | None] = {
-            "from": account.pn,
-            "id": self.world.fresh_id(),
-            "type": "devices",
-            "t": str(self.world.t()),
-            "lid": account.lid,
-        }
-        return Node("notification", attrs, [Node(change, None, children)])
+    def announce_identity(self, account: Account) -> None:
+        """Tell them that the account's phone has another identity key."""
+        device_news.announce_identity(self.world, self.deliveries, account)
 
 
 Handler = Callable[[Service, Session, Node, "int | None"], None]

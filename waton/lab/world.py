@@ -38,7 +38,7 @@ class Account:
     name: str
     """Push name."""
     raw_id: int
-    """The account's registration, constant over its life; part of every ADV signature."""
+    """The account's registration; part of every ADV signature. Another one when the phone has registered anew."""
     identity: bytes
     """32 bytes: the phone's public identity key, which vouches for companions."""
     key_list: bytes
@@ -99,6 +99,8 @@ class World:
         self.clock = clock
         self.entropy = entropy
         self.tracer = tracer
+        self.skew = 0.0
+        """Seconds by which the server's clock is off, in the timestamps of its stanzas; see waton.lab.lines."""
         self._id = 0
 
     def step(self) -> AbstractContextManager[None]:
@@ -111,7 +113,7 @@ class World:
 
     def t(self) -> int:
         """Unix seconds."""
-        return int(self.clock.now())
+        return int(self.clock.now() + self.skew)
 
     def fresh_id(self) -> str:
         """An id for a stanza of the server's own; unique over restarts."""
@@ -198,6 +200,25 @@ class World:
         with self.step():
             for table in ("device", "prekey", "queue"):
                 self.database.write(f"DELETE FROM {table} WHERE account = ? AND number = ?", *device.key)
+
+    def renew_phone(self, account: Account, *, raw_id: int, identity: bytes, registration_id: int) -> Device:
+        """The account's phone has registered anew: other keys, no prekeys yet. Companions are not touched."""
+        with self.step():
+            self.database.write(
+                "UPDATE account SET raw_id = ?, identity = ? WHERE id = ?", raw_id, identity, account.id
+            )
+            self.database.write(
+                "UPDATE device SET identity = ?, registration_id = ?, skey_id = NULL, skey = NULL,"
+                " skey_signature = NULL WHERE account = ? AND number = 0",
+                identity,
+                registration_id,
+                account.id,
+            )
+            self.database.write("DELETE FROM prekey WHERE account = ? AND number = 0", account.id)
+        renewed = self.device(self.account(account.id), 0)
+        if renewed is None:
+            raise LabError("the account has no phone")
+        return renewed
 
     def set_key_list(self, account: Account, signed: bytes, t: int) -> None:
         """The phone's new list of companions that count."""

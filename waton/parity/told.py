@@ -13,14 +13,38 @@ from typing import Any, TypeAlias, cast
 from google.protobuf.message import Message
 
 from waton.client.events import (
+    BlocklistUpdate,
+    CallUpdate,
+    ChatsUpdate,
     ConnectionStatus,
     ConnectionUpdate,
+    ContactsUpdate,
     CredentialsUpdate,
     Event,
+    GroupEvent,
+    GroupJoinRequest,
+    GroupMemberTagUpdate,
+    GroupParticipantsUpdate,
+    GroupsUpdate,
+    GroupsUpsert,
+    IdentityChanged,
+    LidMappingUpdate,
+    MediaUpdate,
+    MessageAddition,
+    MessageEdited,
     MessageKey,
+    MessageReaction,
+    MessageReceiptUpdate,
+    MessageRefused,
+    MessageResent,
+    MessageRevoked,
+    MessagesDelete,
+    MessageStatus,
     MessagesUpdate,
     MessagesUpsert,
     MessageUndecryptable,
+    Presence,
+    PresenceUpdate,
 )
 from waton.errors import Disconnected, DisconnectReason
 from waton.jid import Jid
@@ -123,6 +147,33 @@ def as_baileys(event: Event) -> Iterator[Piece]:
             yield event.type, {"key": _key(event.key), "update": update}
         case MessageUndecryptable():
             yield event.type, {"key": _key(event.key), "reason": event.reason, "messageTimestamp": event.timestamp}
+        case MessageEdited() | MessageRevoked() | MessageAddition() | MessageReaction() | MessageReceiptUpdate():
+            yield event.type, _of_message(event)
+        case MediaUpdate() | MessageRefused() | MessageResent():
+            yield event.type, {"key": _key(event.key)}
+        case MessagesDelete():
+            yield event.type, {"keys": [_key(key) for key in event.keys]}
+        case GroupParticipantsUpdate() | GroupsUpsert() | GroupsUpdate() | GroupJoinRequest() | GroupMemberTagUpdate():
+            yield event.type, _of_group(event)
+        case ChatsUpdate():
+            expiration = event.ephemeral_expiration or None
+            told = {"ephemeralSettingTimestamp": event.ephemeral_setting_timestamp, "ephemeralExpiration": expiration}
+            yield event.type, {"id": str(event.chat), **told}
+        case ContactsUpdate():
+            yield event.type, _present(id=event.contact, notify=event.push_name, verifiedName=event.verified_name)
+        case LidMappingUpdate():
+            yield event.type, {"pn": str(event.pn), "lid": str(event.lid)}
+        case PresenceUpdate():
+            yield event.type, _presence(event)
+        case CallUpdate():
+            yield (
+                event.type,
+                _present(chatId=event.chat, id=event.id, status=event.status.value, **{"from": event.caller}),
+            )
+        case BlocklistUpdate():
+            yield event.type, {"blocklist": [str(jid) for jid in event.people], "type": event.action.value}
+        case IdentityChanged():
+            yield event.type, {"id": str(event.jid)}
 
 
 _CONNECTION = {ConnectionStatus.CONNECTING: "connecting", ConnectionStatus.OPEN: "open"}
@@ -150,7 +201,7 @@ def _code(error: Exception | None) -> int | None:
     if not isinstance(error, Disconnected):
         return None
     # A code we have no reason for keeps its number; a WebSocket's own close code is none of the protocol's.
-    is_unknown = error.reason is DisconnectReason.BAD_SESSION and error.code is not None
+    is_unknown = error.reason in (DisconnectReason.BAD_SESSION, DisconnectReason.REFUSED) and error.code is not None
     return error.code if is_unknown else int(error.reason)
 
 
@@ -168,6 +219,73 @@ def _upsert(event: MessagesUpsert) -> Value:
     if event.push_name:
         told["pushName"] = event.push_name
     return told
+
+
+_REVOKE_STUB = 1
+
+
+def _of_message(
+    event: MessageEdited | MessageRevoked | MessageAddition | MessageReaction | MessageReceiptUpdate,
+) -> Value:
+    key = _key(event.key)
+    match event:
+        case MessageEdited():
+            message = {"editedMessage": {"message": fields(event.message)}}
+            return {"key": key, "update": {"message": message, "messageTimestamp": event.timestamp}}
+        case MessageRevoked():
+            return {"key": key, "update": {"message": None, "messageStubType": _REVOKE_STUB, "key": _key(event.by)}}
+        case MessageReaction():
+            return {"key": key, "reaction": _present(key=_key(event.by), text=event.text, senderTimestampMs=event.sent_at_ms)}
+        case MessageReceiptUpdate():
+            when = "receiptTimestamp" if event.status is MessageStatus.DELIVERED else "readTimestamp"
+            return {"key": key, "receipt": {"userJid": str(event.reader.bare), when: event.timestamp}}
+        case MessageAddition():
+            return {"key": key, "update": {event.use.value: _key(event.by)}}
+
+
+def _of_group(event: GroupEvent) -> Value:
+    match event:
+        case GroupParticipantsUpdate():
+            people = [_present(id=one.jid, phoneNumber=one.phone_number, lid=one.lid) for one in event.participants]
+            return _by(event, participants=people, action=event.action.value)
+        case GroupsUpsert():
+            return _by(event, subject=event.metadata.subject)
+        case GroupsUpdate():
+            return _by(event, **_settings(event))
+        case GroupJoinRequest():
+            told = {"participant": event.participant, "action": event.action.value, "method": event.method or None}
+            return _by(event, **told)
+        case GroupMemberTagUpdate():
+            person = {"participant": str(event.participant), "label": event.label}
+            return {"groupId": str(event.group), **person, "messageTimestamp": event.timestamp}
+
+
+def _settings(event: GroupsUpdate) -> dict[str, Any]:
+    return {
+        "subject": event.subject,
+        "desc": event.description,
+        "announce": event.announcement,
+        "restrict": event.locked,
+        "inviteCode": event.invite_code,
+        "memberAddMode": None if event.member_add_mode is None else event.member_add_mode == "all_member_add",
+        "joinApprovalMode": event.membership_approval,
+        "ephemeralDuration": event.ephemeral,
+    }
+
+
+def _by(event: GroupParticipantsUpdate | GroupsUpsert | GroupsUpdate | GroupJoinRequest, **told: Any) -> Value:
+    return _present(id=event.group, author=event.author, authorPn=event.author_alt, **told)
+
+
+def _presence(event: PresenceUpdate) -> Value:
+    doing = Presence.AVAILABLE if event.presence is Presence.PAUSED else event.presence
+    told = _present(lastKnownPresence=doing.value, lastSeen=event.last_seen, groupOnlineCount=event.online_count)
+    return {"id": str(event.chat), "presences": {str(event.participant): told}}
+
+
+def _present(**told: Any) -> dict[str, Any]:
+    """Those that are there, addresses as text."""
+    return {name: str(one) if isinstance(one, Jid) else one for name, one in told.items() if one is not None}
 
 
 def fields(message: Message) -> dict[str, Any]:

@@ -24,6 +24,7 @@ __all__ = [
     "decode_node",
     "deflate_node",
     "encode_node",
+    "get_int",
     "get_jid",
     "get_text",
     "inflate_node",
@@ -72,6 +73,11 @@ def require_int(node: Node, name: str) -> int:
     if value is None or not value.removeprefix("-").isdecimal() or len(value) > 20:
         raise StanzaError(node, name)
     return int(value)
+
+
+def get_int(node: Node, name: str) -> int | None:
+    """An attribute as a whole number; None when absent. Raises StanzaError when it is not one."""
+    return require_int(node, name) if name in node.attrs else None
 
 
 def get_jid(node: Node, name: str) -> Jid | None:

@@ -6,11 +6,15 @@ mean. The client and the lab use the same class with another handshake.
 
     IDLE --start--> HANDSHAKE --peer's last handshake message--> OPEN --close / any error--> CLOSED
 
+The server's answer to a resumed handshake is such a last message, and so is the hello it answers: stanzas may follow at
+once, in the same WebSocket message even.
+
 An error on the way in closes the connection for good: Noise counters cannot be resynchronised.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -18,7 +22,7 @@ from typing import TypeAlias
 from waton._core import Node, NoiseTransport, decode_node, encode_node, inflate_node
 from waton.errors import LocalProtocolError, RemoteProtocolError, WatonError
 from waton.protocol.framing import MAX_FRAME, FrameReader, frame, intro
-from waton.protocol.noise import HANDSHAKE_FRAME_LIMIT, ClientHandshake, ServerHandshake
+from waton.protocol.noise import HANDSHAKE_FRAME_LIMIT, ClientHandshake, Pattern, ServerHandshake
 from waton.protocol.trace import Layer, Tracer, Way
 
 _COMPRESSED = 2
@@ -41,6 +45,8 @@ class HandshakeFinished:
     """What the peer sent along: the certificate chain (client side) or the ClientPayload (server side)."""
     remote_static: bytes
     """32 bytes, the peer's Noise key."""
+    pattern: Pattern = Pattern.XX
+    """Which handshake it was: IK when it was resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +165,9 @@ class Connection:
         if self._handshake.transport is not None:
             self._transport = self._handshake.transport
             self._reader.limit = MAX_FRAME
-            self._move(ConnectionState.OPEN, now, seq)
-            self._events.append(HandshakeFinished(self._handshake.payload, self._handshake.remote_static))
+            shaken = self._handshake
+            self._move(ConnectionState.OPEN, now, seq, noise=shaken.pattern.value)
+            self._events.append(HandshakeFinished(shaken.payload, shaken.remote_static, shaken.pattern))
 
     def _take_stanza(self, transport: NoiseTransport, body: bytes, now: float, wire: int) -> None:
         plain = transport.decrypt(body)
@@ -184,8 +191,8 @@ class Connection:
         self._trace(Layer.WIRE, Way.OUT, "binary", now, seq, message)
         self._out.append(message)
 
-    def _move(self, state: ConnectionState, now: float, parent: int | None) -> None:
-        detail = f'{{"before": "{self.state.value}", "after": "{state.value}"}}'
+    def _move(self, state: ConnectionState, now: float, parent: int | None, **more: str) -> None:
+        detail = json.dumps({"before": self.state.value, "after": state.value, **more})
         self._tracer.add(
             Layer.STATE, Way.LOCAL, "connection", at=now, parent=parent, detail=detail, connection=self.number
         )

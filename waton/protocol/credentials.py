@@ -12,7 +12,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from waton._core import Jid, x25519_public_key, xeddsa_sign
 from waton.errors import StorageError
@@ -32,6 +32,30 @@ class KeyPair:
 
     def __repr__(self) -> str:
         return "<KeyPair>"
+
+
+class CredentialChanges(TypedDict, total=False):
+    """What of Credentials may change after they were made."""
+
+    me: Jid | None
+    lid: Jid | None
+    account: bytes
+    platform: str
+    push_name: str
+    routing_info: bytes
+    signed_prekey: KeyPair
+    signed_prekey_id: int
+    signed_prekey_signature: bytes
+    signed_prekey_at: int
+    next_prekey_id: int
+    prekeys_pending_from: int
+    prekeys_pending_until: int
+    digest_repaired_at: int
+    nct_salt: bytes
+    server_has_prekeys: bool
+    server_static: bytes
+    server_chain: bytes
+    adv_secret: bytes
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,6 +88,20 @@ class Credentials:
     routing_info: bytes = b""
     """From the server's edge_routing; said in the next connection's intro."""
     server_has_prekeys: bool = False
+    server_static: bytes = b""
+    """32 bytes, the server's Noise key as the last full handshake proved it; empty when none is known."""
+    server_chain: bytes = b""
+    """CertChain protobuf that names it."""
+    prekeys_pending_from: int = 0
+    """The first of the one-time prekeys that are made and of which the server has not said that it has them."""
+    prekeys_pending_until: int = 0
+    """The id after the last of them; the same as prekeys_pending_from when there are none."""
+    signed_prekey_at: int = 0
+    """Unix seconds of when the server took the present signed prekey; 0 when nobody noted it."""
+    digest_repaired_at: int = 0
+    """Unix seconds of when prekeys were last uploaded because the server's digest was not ours; 0 for never."""
+    nct_salt: bytes = b""
+    """The key of client tokens (cstoken), from history or app state; empty when none is known."""
 
     @staticmethod
     def generate(take: Callable[[int], bytes]) -> Credentials:
@@ -102,34 +140,10 @@ class Credentials:
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise StorageError("credentials/self") from error
 
-    def evolve(
-        self,
-        *,
-        me: Jid | None = None,
-        lid: Jid | None = None,
-        account: bytes | None = None,
-        platform: str | None = None,
-        push_name: str | None = None,
-        routing_info: bytes | None = None,
-        next_prekey_id: int | None = None,
-        server_has_prekeys: bool | None = None,
-    ) -> Credentials:
-        """A copy with the given fields changed."""
-        changes: dict[str, Any] = {
-            name: value
-            for name, value in {
-                "me": me,
-                "lid": lid,
-                "account": account,
-                "platform": platform,
-                "push_name": push_name,
-                "routing_info": routing_info,
-                "next_prekey_id": next_prekey_id,
-                "server_has_prekeys": server_has_prekeys,
-            }.items()
-            if value is not None
-        }
-        return replace(self, **changes)
+    def evolve(self, **changes: Unpack[CredentialChanges]) -> Credentials:
+        """A copy with the given fields changed; None changes nothing."""
+        given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, **given)
 
     def __repr__(self) -> str:
         return f"<Credentials {'paired as ' + repr(self.me) if self.me else 'unpaired'}>"
@@ -177,4 +191,11 @@ _FROM_PLAIN: dict[str, Callable[[Any], object]] = {
     "push_name": str,
     "routing_info": _bytes,
     "server_has_prekeys": bool,
+    "server_static": _bytes,
+    "server_chain": _bytes,
+    "prekeys_pending_from": int,
+    "prekeys_pending_until": int,
+    "signed_prekey_at": int,
+    "digest_repaired_at": int,
+    "nct_salt": _bytes,
 }

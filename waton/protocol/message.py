@@ -2,19 +2,47 @@
 
 Only the kinds this version produces are made here; every other kind passes through as the protobuf it is.
 
-Source: Baileys Utils/messages.ts and generics.ts (ids, padding), whatsmeow send.go.
+Content may be wrapped: to disappear, to be seen once, as an edit. `normalise` looks through wrappers, `kind_of` says
+what is inside, `context_of` what it answers and whom it names. Nothing here changes the message it is given.
+
+What the stanza around a message says about it is in waton.protocol.message_labels.
+
+Source: Baileys Utils/messages.ts and generics.ts (ids, padding, wrappers), whatsmeow send.go.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from google.protobuf.message import DecodeError as ProtobufError
 
 from waton.errors import DecodeError
 from waton.jid import Jid
 from waton.protocol import proto
+
+SECRET_SIZE = 32
+MAX_WRAPPERS = 5
+"""How deep wrappers are looked through. Source: Baileys."""
+WRAPPERS = (
+    "ephemeralMessage",
+    "viewOnceMessage",
+    "documentWithCaptionMessage",
+    "viewOnceMessageV2",
+    "viewOnceMessageV2Extension",
+    "editedMessage",
+    "associatedChildMessage",
+    "groupStatusMessage",
+    "groupStatusMessageV2",
+)
+"""Fields that hold a whole message; the first that is there counts. Order and members are Baileys'."""
+_BESIDE_CONTENT = ("messageContextInfo", "senderKeyDistributionMessage")
+_WITHOUT_SECRET = ("reactionMessage", "encReactionMessage", "encEventResponseMessage", "pollUpdateMessage")
+"""Additions to another message, which are sealed with that one's secret. Source: Baileys reporting-utils.ts."""
+
+
+# --- what we make -----------------------------------------------------------------------------------------------------
 
 
 def message_id(me: Jid | None, now: float, entropy: bytes) -> str:
@@ -38,7 +66,58 @@ def text_message(text: str) -> proto.Message:
 def device_sent(destination: Jid, message: proto.Message) -> proto.Message:
     """The copy of our own message for our other devices."""
     inner = proto.Message.DeviceSentMessage(destinationJid=str(destination.bare), message=message)
-    return proto.Message(deviceSentMessage=inner)
+    wrapped = proto.Message(deviceSentMessage=inner)
+    if message.HasField("messageContextInfo"):
+        wrapped.messageContextInfo.CopyFrom(message.messageContextInfo)
+    return wrapped
+
+
+def ensure_secret(message: proto.Message, entropy: bytes) -> proto.Message:
+    """The message with a secret, for what may be added to it later; itself when it has one or is an addition.
+
+    Args:
+        message: what is to be sent; wrappers keep the secret outside.
+        entropy: 32 random bytes, the secret.
+    Raises:
+        ValueError: not 32 bytes.
+    """
+    if len(entropy) != SECRET_SIZE:
+        raise ValueError(f"a message secret is {SECRET_SIZE} bytes")
+    if secret_of(message) is not None or kind_of(normalise(message)) in _WITHOUT_SECRET:
+        return message
+    made = _copy(message)
+    made.messageContextInfo.messageSecret = entropy
+    return made
+
+
+def with_context(message: proto.Message, context: proto.ContextInfo) -> proto.Message:
+    """The message with this merged into its content's contextInfo: a quote, mentions, an expiration.
+
+    A plain `conversation` becomes an extendedTextMessage, which can hold one.
+
+    Raises:
+        ValueError: content of this kind has no contextInfo.
+    """
+    made = _copy(message)
+    content = normalise(made)
+    if content.HasField("conversation"):
+        text = content.conversation
+        content.ClearField("conversation")
+        content.extendedTextMessage.text = text
+    body: Any = getattr(content, kind_of(content) or "conversation")
+    if not _has_context(body):
+        raise ValueError(f"{kind_of(content) or 'an empty message'} has no contextInfo")
+    body.contextInfo.MergeFrom(context)
+    return made
+
+
+def _copy(message: proto.Message) -> proto.Message:
+    made = proto.Message()
+    made.CopyFrom(message)
+    return made
+
+
+# --- what comes -------------------------------------------------------------------------------------------------------
 
 
 def parse_message(plain: bytes) -> proto.Message:
@@ -70,10 +149,55 @@ def unwrap_device_sent(message: proto.Message) -> Unwrapped:
     return Unwrapped(inner, sent.destinationJid)
 
 
+def normalise(message: proto.Message) -> proto.Message:
+    """The content inside of up to five wrappers: a part of the message given, or itself when nothing is wrapped.
+
+    An empty wrapper holds an empty message. The wrapper for our own devices is none of these, see unwrap_device_sent.
+
+    Source: Baileys normalizeMessageContent.
+    """
+    for _ in range(MAX_WRAPPERS):
+        held = _held(message, WRAPPERS)
+        if held is None:
+            break
+        message = held
+    return message
+
+
+def _held(message: proto.Message, wrappers: tuple[str, ...]) -> proto.Message | None:
+    """What the first of these wrappers that is there holds; None when none is."""
+    present: dict[str, Any] = {field.name: value for field, value in message.ListFields()}
+    for name in wrappers:
+        if name in present:
+            inner: proto.Message = present[name].message
+            return inner
+    return None
+
+
 def kind_of(message: proto.Message) -> str:
     """The name of the field that holds the content, "" when there is none."""
-    wrappers = ("messageContextInfo", "senderKeyDistributionMessage")
     for field, _ in message.ListFields():
-        if field.name not in wrappers:
+        if field.name not in _BESIDE_CONTENT:
             return field.name
     return ""
+
+
+def secret_of(message: proto.Message) -> bytes | None:
+    """The secret it carries outside of its wrappers, else with the content; None when it is not 32 bytes."""
+    secret = message.messageContextInfo.messageSecret or normalise(message).messageContextInfo.messageSecret
+    return secret if len(secret) == SECRET_SIZE else None
+
+
+def context_of(message: proto.Message) -> proto.ContextInfo | None:
+    """What the content answers, whom it names, how long it stays; None when it says nothing of that."""
+    content = normalise(message)
+    kind = kind_of(content)
+    body: Any = getattr(content, kind) if kind else None
+    if not _has_context(body) or not body.HasField("contextInfo"):
+        return None
+    found: proto.ContextInfo = body.contextInfo
+    return found
+
+
+def _has_context(body: Any) -> bool:
+    return hasattr(body, "contextInfo")

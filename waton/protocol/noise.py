@@ -1,20 +1,31 @@
 """The Noise handshake with its protobuf wrapping, both sides, and the certificate chain.
 
-    client                                          server
-    clientHello{ephemeral}                    ->
-                                              <-    serverHello{ephemeral, static, payload = certificate chain}
-    clientFinish{static, payload = ClientPayload} ->
+    client                                                             server
+    XX    clientHello{ephemeral}                                   ->
+                                                                   <-  serverHello{ephemeral, static, payload = chain}
+          clientFinish{static, payload = ClientPayload}            ->
+
+    IK    clientHello{ephemeral, static, payload = ClientPayload}  ->
+          resumed:                                                 <-  serverHello{ephemeral, payload = chain}
+          or else, as XXfallback:                                  <-  serverHello{ephemeral, static, payload = chain}
+          clientFinish as in XX                                    ->
+
+A client that knows the server from an earlier XX (`KnownServer`) says everything in its first message and is answered
+at once. A server that has another key by now, or will not, falls back; that costs nothing but the round trip.
 
 The chain has two links: an intermediate signed by the root and a leaf signed by the intermediate. The leaf names the
-static key the server has just proved. Every link, signature and date is checked, always; the root is a parameter
-(`PRODUCTION_ROOT`, or a lab's own). Where Baileys accepts any signature, this refuses: docs/parity/better.md.
+static key the server has just proved. Every link, signature and date is checked, always: in a resumed handshake too,
+and before one is tried. The root is a parameter (`PRODUCTION_ROOT`, or a lab's own). Where Baileys accepts any
+signature, this refuses: docs/parity/better.md.
 
-Source: Signal's Noise specification (noiseprotocol.org), Baileys Utils/noise-handler.ts, whatsmeow handshake.go.
+Source: Signal's Noise specification (noiseprotocol.org), Baileys Utils/noise-handler.ts, whatsmeow handshake.go;
+whatsapp-rust wacore/noise handshake.rs for IK and XXfallback.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from google.protobuf.message import DecodeError as ProtobufError
 
@@ -124,46 +135,108 @@ def _parse_handshake(body: bytes, step: HandshakeStep) -> proto.HandshakeMessage
         raise HandshakeError(step) from error
 
 
+class Pattern(StrEnum):
+    """Which handshake, by the specification's name."""
+
+    XX = "XX"
+    IK = "IK"
+    XX_FALLBACK = "XXfallback"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class KnownServer:
+    """What a client keeps of a server, so that the next handshake can be IK."""
+
+    static: bytes
+    """32 bytes, public; the chain's leaf names it."""
+    chain: bytes
+    """CertChain protobuf."""
+
+    def is_good(self, root: bytes, now: float) -> bool:
+        """True when the chain still verifies under this root at this time (Unix seconds)."""
+        try:
+            verify_chain(self.chain, server_static=self.static, root=root, now=now)
+        except HandshakeError:
+            return False
+        return True
+
+
 class ClientHandshake:
-    """The client's half: hello, then finish, then the transport keys.
+    """The client's half: hello, then finish (unless it was resumed), then the transport keys.
 
     Args:
         static_private: 32 bytes, the device's Noise key.
         ephemeral_private: 32 fresh random bytes.
         payload: ClientPayload protobuf, registration or login.
         root: 32 bytes, the trusted root of certificates.
+        known: the server as an earlier handshake left it, if this one may resume; ask `is_good` first.
     """
 
     expects_intro = False
 
-    def __init__(self, *, static_private: bytes, ephemeral_private: bytes, payload: bytes, root: bytes) -> None:
-        self._noise = NoiseHandshake(
-            initiator=True, prologue=PROLOGUE, static_private=static_private, ephemeral_private=ephemeral_private
-        )
+    def __init__(
+        self,
+        *,
+        static_private: bytes,
+        ephemeral_private: bytes,
+        payload: bytes,
+        root: bytes,
+        known: KnownServer | None = None,
+    ) -> None:
+        self._static, self._ephemeral = static_private, ephemeral_private
+        self._known = known
         self._payload = payload
         self._root = root
+        self.pattern = Pattern.XX if known is None else Pattern.IK
+        """Which handshake this is; XXfallback once the server has declined IK."""
+        self._noise = self._begin()
         self.transport: NoiseTransport | None = None
         self.remote_static = b""
         self.payload = b""
         """What the peer sent along: the certificate chain."""
 
+    def _begin(self) -> NoiseHandshake:
+        known = self._known if self.pattern is Pattern.IK else None
+        return NoiseHandshake(
+            initiator=True,
+            prologue=PROLOGUE,
+            static_private=self._static,
+            ephemeral_private=self._ephemeral,
+            pattern=self.pattern.value,
+            remote_static=None if known is None else known.static,
+        )
+
     def start(self) -> bytes:
         """The client hello's frame body."""
-        hello = proto.HandshakeMessage.ClientHello(ephemeral=self._noise.write_message())
+        message = self._noise.write_message(self._payload if self.pattern is Pattern.IK else b"")
+        hello = proto.HandshakeMessage.ClientHello(ephemeral=message[:32])
+        if self.pattern is Pattern.IK:
+            hello.static, hello.payload = message[32:80], message[80:]
         return proto.HandshakeMessage(clientHello=hello).SerializeToString()
 
-    def receive(self, body: bytes, now: float) -> bytes:
-        """Take the server hello, return the client finish's frame body. Raises HandshakeError."""
+    def receive(self, body: bytes, now: float) -> bytes | None:
+        """Take the server hello; the client finish's frame body, None when resumed. Raises HandshakeError."""
         hello = _parse_handshake(body, HandshakeStep.SERVER_HELLO).serverHello
-        if len(hello.ephemeral) != 32 or len(hello.static) != 48 or len(hello.payload) < 16:
-            raise HandshakeError(HandshakeStep.SERVER_HELLO)
-        self.payload = self._noise.read_message(hello.ephemeral + hello.static + hello.payload)
-        self.remote_static = self._noise.remote_static or b""
-        verify_chain(self.payload, server_static=self.remote_static, root=self._root, now=now)
+        if self.pattern is Pattern.IK and not hello.static:
+            self._read(hello, 0, now)
+            self.transport = self._noise.into_transport()
+            return None
+        if self.pattern is Pattern.IK:
+            self.pattern = Pattern.XX_FALLBACK
+            self._noise = self._begin()
+            self._noise.write_message()  # the same ephemeral key, which the server has already
+        self._read(hello, 48, now)
         message = self._noise.write_message(self._payload)
         finish = proto.HandshakeMessage.ClientFinish(static=message[:48], payload=message[48:])
         self.transport = self._noise.into_transport()
         return proto.HandshakeMessage(clientFinish=finish).SerializeToString()
+
+    def _read(self, hello: proto.HandshakeMessage.ServerHello, static_size: int, now: float) -> None:
+        if len(hello.ephemeral) != 32 or len(hello.static) != static_size or len(hello.payload) < 16:
+            raise HandshakeError(HandshakeStep.SERVER_HELLO)
+        self.payload = self._noise.read_message(hello.ephemeral + hello.static + hello.payload)
+        self.remote_static = self._noise.remote_static or b""
+        verify_chain(self.payload, server_static=self.remote_static, root=self._root, now=now)
 
 
 class ServerHandshake:
@@ -173,16 +246,20 @@ class ServerHandshake:
         static_private: 32 bytes, the server's Noise key, named by the chain's leaf.
         ephemeral_private: 32 fresh random bytes.
         chain: CertChain protobuf.
+        declines: fall back even when the client's IK hello could be read.
     """
 
     expects_intro = True
 
-    def __init__(self, *, static_private: bytes, ephemeral_private: bytes, chain: bytes) -> None:
-        self._noise = NoiseHandshake(
-            initiator=False, prologue=PROLOGUE, static_private=static_private, ephemeral_private=ephemeral_private
-        )
+    def __init__(
+        self, *, static_private: bytes, ephemeral_private: bytes, chain: bytes, declines: bool = False
+    ) -> None:
+        self._static, self._ephemeral = static_private, ephemeral_private
         self._chain = chain
-        self._said_hello = False
+        self._declines = declines
+        self._noise: NoiseHandshake | None = None
+        self.pattern = Pattern.XX
+        """Which handshake this is; known once the client has said hello."""
         self.transport: NoiseTransport | None = None
         self.remote_static = b""
         self.payload = b""
@@ -193,22 +270,53 @@ class ServerHandshake:
 
     def receive(self, body: bytes, now: float) -> bytes | None:
         """Take the client's hello (returns our hello's frame body) or finish (returns None). Raises HandshakeError."""
-        if self._said_hello:
-            self._finish(body)
+        if self._noise is not None:
+            self._finish(self._noise, body)
             return None
-        self._said_hello = True
         hello = _parse_handshake(body, HandshakeStep.CLIENT_HELLO).clientHello
-        if len(hello.ephemeral) != 32:
+        resumes = bool(hello.static or hello.payload)
+        if len(hello.ephemeral) != 32 or (resumes and (len(hello.static) != 48 or len(hello.payload) < 16)):
             raise HandshakeError(HandshakeStep.CLIENT_HELLO)
-        self._noise.read_message(hello.ephemeral)
+        answer = self._resume(hello) if resumes and not self._declines else None
+        return answer or self._answer(Pattern.XX_FALLBACK if resumes else Pattern.XX, hello.ephemeral)
+
+    def _begin(self, pattern: Pattern) -> NoiseHandshake:
+        self.pattern = pattern
+        return NoiseHandshake(
+            initiator=False,
+            prologue=PROLOGUE,
+            static_private=self._static,
+            ephemeral_private=self._ephemeral,
+            pattern=pattern.value,
+        )
+
+    def _resume(self, hello: proto.HandshakeMessage.ClientHello) -> bytes | None:
+        """The answer to an IK hello; None when it was meant for another key."""
+        noise = self._begin(Pattern.IK)
+        try:
+            payload = noise.read_message(hello.ephemeral + hello.static + hello.payload)
+        except HandshakeError:
+            return None
+        message = noise.write_message(self._chain)
+        self._noise = noise
+        self._open(noise, payload)
+        answer = proto.HandshakeMessage.ServerHello(ephemeral=message[:32], payload=message[32:])
+        return proto.HandshakeMessage(serverHello=answer).SerializeToString()
+
+    def _answer(self, pattern: Pattern, ephemeral: bytes) -> bytes:
+        self._noise = self._begin(pattern)
+        self._noise.read_message(ephemeral)
         message = self._noise.write_message(self._chain)
         answer = proto.HandshakeMessage.ServerHello(ephemeral=message[:32], static=message[32:80], payload=message[80:])
         return proto.HandshakeMessage(serverHello=answer).SerializeToString()
 
-    def _finish(self, body: bytes) -> None:
+    def _finish(self, noise: NoiseHandshake, body: bytes) -> None:
         finish = _parse_handshake(body, HandshakeStep.CLIENT_FINISH).clientFinish
         if len(finish.static) != 48 or len(finish.payload) < 16:
             raise HandshakeError(HandshakeStep.CLIENT_FINISH)
-        self.payload = self._noise.read_message(finish.static + finish.payload)
-        self.remote_static = self._noise.remote_static or b""
-        self.transport = self._noise.into_transport()
+        self._open(noise, noise.read_message(finish.static + finish.payload))
+
+    def _open(self, noise: NoiseHandshake, payload: bytes) -> None:
+        self.payload = payload
+        self.remote_static = noise.remote_static or b""
+        self.transport = noise.into_transport()

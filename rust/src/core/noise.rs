@@ -1,6 +1,14 @@
-//! Noise_XX_25519_AESGCM_SHA256 on the `snow` crate, as WhatsApp runs it, and the transport behind it.
+//! Noise XX, IK and XXfallback over 25519_AESGCM_SHA256, on the `snow` crate, as WhatsApp runs them, and the transport behind.
 //!
-//! WhatsApp differs from the Noise specification in one point: the first message has no payload, and its emptiness is not hashed.
+//!     XX           ->  e                     <-  e, ee, s, es, chain      ->  s, se, payload
+//!     IK           ->  e, es, s, ss, payload <-  e, ee, se, chain
+//!     XXfallback   (the e of an IK hello)    <-  e, ee, s, es, chain      ->  s, se, payload
+//!
+//! IK is for a client that knows the server's static key from an earlier XX; a server that cannot, or will not, read such a
+//! hello falls back. XXfallback is XX under another name: the ephemeral key of the IK hello is hashed where XX hashes its own
+//! first message, and whoever falls back begins anew with the same ephemeral key.
+//!
+//! WhatsApp differs from the Noise specification in one point: a first message without payload does not hash its emptiness.
 //! snow, following the specification, would mix an empty payload into the handshake hash. So snow is given a SHA-256 that
 //! treats exactly that step (a hash of 32 bytes followed by one empty input) as "h stays". Nothing else looks like it: HMAC always
 //! begins with a 64-byte block, so key derivation is not touched; an encrypted payload is never empty, for it has its tag;
@@ -11,20 +19,66 @@
 //! The transport is our own use of AES-256-GCM under the split keys: snow's is limited to 65,535 bytes, frames are not. IV: 8
 //! zero bytes and a 32-bit big-endian counter for each direction; no associated data.
 //!
-//! Source: noiseprotocol.org rev. 34; Baileys Utils/noise-handler.ts (which hash steps exist, IVs; facts).
+//! Source: noiseprotocol.org rev. 34; Baileys Utils/noise-handler.ts (which hash steps exist, IVs; facts); whatsapp-rust
+//! wacore/noise (when IK is used and how it falls back; facts).
 
 use crate::core::curve;
 use aes_gcm::aead::AeadInPlace;
 use aes_gcm::{Aes256Gcm, KeyInit};
 use sha2::{Digest, Sha256};
-use snow::params::{CipherChoice, DHChoice, HashChoice};
+use snow::params::{BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HashChoice, NoiseParams};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
 use zeroize::{Zeroize, Zeroizing};
 
-const PATTERN: &str = "Noise_XX_25519_AESGCM_SHA256";
 pub const MAX_MESSAGE: usize = 65_535;
 const TAG: usize = 16;
+
+/// Which handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pattern {
+    Xx,
+    Ik,
+    XxFallback,
+}
+
+impl Pattern {
+    /// From its name in the specification.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "XX" => Some(Self::Xx),
+            "IK" => Some(Self::Ik),
+            "XXfallback" => Some(Self::XxFallback),
+            _ => None,
+        }
+    }
+
+    fn params(self) -> Result<NoiseParams, Failure> {
+        let (name, messages) = match self {
+            Self::Xx => ("Noise_XX_25519_AESGCM_SHA256", "XX"),
+            Self::Ik => ("Noise_IK_25519_AESGCM_SHA256", "IK"),
+            // snow knows the modifier's name and nothing more of it; the messages that are left are XX's.
+            Self::XxFallback => ("Noise_XXfallback_25519_AESGCM_SHA256", "XX"),
+        };
+        let messages: HandshakeChoice = messages.parse().map_err(|_| Failure::Turn)?;
+        Ok(NoiseParams::new(
+            name.to_owned(),
+            BaseChoice::Noise,
+            messages,
+            DHChoice::Curve25519,
+            CipherChoice::AESGCM,
+            HashChoice::SHA256,
+        ))
+    }
+}
+
+/// The keys of one side. The ephemeral private key is what the dice gave for the one such key this side makes.
+pub struct Keys<'a> {
+    pub static_private: &'a [u8; 32],
+    pub ephemeral_private: [u8; 32],
+    /// The server's static key, for the initiator of IK and nobody else.
+    pub remote_static: Option<&'a [u8; 32]>,
+}
 
 /// Why a step cannot be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,16 +213,19 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// `ephemeral_private` is what the dice gave for the one ephemeral key this side makes.
-    pub fn new(
-        initiator: bool, prologue: &[u8], static_private: &[u8; 32], ephemeral_private: [u8; 32],
-    ) -> Result<Self, Failure> {
-        let params = PATTERN.parse().map_err(|_| Failure::Turn)?;
-        let resolver = Box::new(Resolver(Zeroizing::new(ephemeral_private)));
-        let builder = snow::Builder::with_resolver(params, resolver)
+    /// Fails when a key is given that the pattern has no use for, or one that it needs is not.
+    pub fn new(pattern: Pattern, initiator: bool, prologue: &[u8], keys: Keys<'_>) -> Result<Self, Failure> {
+        if keys.remote_static.is_some() != (pattern == Pattern::Ik && initiator) {
+            return Err(Failure::Turn);
+        }
+        let resolver = Box::new(Resolver(Zeroizing::new(keys.ephemeral_private)));
+        let mut builder = snow::Builder::with_resolver(pattern.params()?, resolver)
             .prologue(prologue)
-            .and_then(|builder| builder.local_private_key(static_private))
+            .and_then(|builder| builder.local_private_key(keys.static_private))
             .map_err(|_| Failure::Turn)?;
+        if let Some(key) = keys.remote_static {
+            builder = builder.remote_public_key(key).map_err(|_| Failure::Turn)?;
+        }
         let state = if initiator { builder.build_initiator() } else { builder.build_responder() };
         Ok(Self { state: state.map_err(|_| Failure::Turn)? })
     }
@@ -197,7 +254,7 @@ impl Handshake {
         if !self.is_my_turn() {
             return Err(Failure::Turn);
         }
-        // The longest XX message adds an ephemeral key, an encrypted static key and a tag.
+        // The longest message (XX's second, IK's first) adds an ephemeral key, an encrypted static key and a tag.
         let mut message = vec![0; payload.len() + 32 + 48 + TAG];
         if message.len() > MAX_MESSAGE {
             return Err(Failure::TooLong);
@@ -310,12 +367,20 @@ impl Transport {
 mod tests {
     use super::*;
 
+    const PROLOGUE: &[u8] = b"WA\x06\x03";
+
+    fn side(pattern: Pattern, initiator: bool, fixed: u8, once: u8, remote: Option<&[u8; 32]>) -> Handshake {
+        let keys = Keys { static_private: &[fixed; 32], ephemeral_private: [once; 32], remote_static: remote };
+        Handshake::new(pattern, initiator, PROLOGUE, keys).expect("a handshake")
+    }
+
     fn pair() -> (Handshake, Handshake) {
-        let prologue = b"WA\x06\x03";
-        (
-            Handshake::new(true, prologue, &[1; 32], [2; 32]).expect("initiator"),
-            Handshake::new(false, prologue, &[3; 32], [4; 32]).expect("responder"),
-        )
+        (side(Pattern::Xx, true, 1, 2, None), side(Pattern::Xx, false, 3, 4, None))
+    }
+
+    /// The client of an IK whose server has the static key of seed 3.
+    fn resuming() -> Handshake {
+        side(Pattern::Ik, true, 1, 2, Some(&curve::public_key(&[3; 32])))
     }
 
     fn shake() -> (Transport, Transport) {
@@ -383,17 +448,27 @@ mod tests {
                 (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
             };
             let key = |name: &str| -> [u8; 32] { bytes(name).try_into().unwrap() };
+            let pattern = Pattern::named(case["pattern"].as_str().unwrap()).unwrap();
+            let resumes = pattern == Pattern::Ik;
+            let server_public = curve::public_key(&key("server_static"));
             let make = |initiator, name: &str| {
-                let (fixed, once) = (key(&format!("{name}_static")), key(&format!("{name}_ephemeral")));
-                Handshake::new(initiator, b"WA\x06\x03", &fixed, once).unwrap()
+                let keys = Keys {
+                    static_private: &key(&format!("{name}_static")),
+                    ephemeral_private: key(&format!("{name}_ephemeral")),
+                    remote_static: (resumes && initiator).then_some(&server_public),
+                };
+                Handshake::new(pattern, initiator, PROLOGUE, keys).unwrap()
             };
             let (mut client, mut server) = (make(true, "client"), make(false, "server"));
-            assert_eq!(client.write(b"").unwrap(), bytes("client_hello"));
-            server.read(&bytes("client_hello")).unwrap();
+            let first = if resumes { bytes("payload") } else { Vec::new() };
+            assert_eq!(client.write(&first).unwrap(), bytes("client_hello"));
+            assert_eq!(server.read(&bytes("client_hello")).unwrap(), first);
             assert_eq!(server.write(&bytes("chain")).unwrap(), bytes("server_hello"));
             assert_eq!(client.read(&bytes("server_hello")).unwrap(), bytes("chain"));
-            assert_eq!(client.write(&bytes("payload")).unwrap(), bytes("client_finish"));
-            assert_eq!(server.read(&bytes("client_finish")).unwrap(), bytes("payload"));
+            if !resumes {
+                assert_eq!(client.write(&bytes("payload")).unwrap(), bytes("client_finish"));
+                assert_eq!(server.read(&bytes("client_finish")).unwrap(), bytes("payload"));
+            }
             assert_eq!(client.hash(), bytes("handshake_hash"));
             assert_eq!(client.split().unwrap().encrypt(b"to server").unwrap(), bytes("first_to_server"));
             assert_eq!(server.split().unwrap().encrypt(b"to client").unwrap(), bytes("first_to_client"));
@@ -409,5 +484,59 @@ mod tests {
         let mut answer = server.write(b"chain").expect("answer");
         answer[40] ^= 1;
         assert_eq!(client.read(&answer), Err(Failure::Peer));
+    }
+    #[test]
+    fn a_resumed_handshake_takes_one_message_each_way() {
+        let (mut client, mut server) = (resuming(), side(Pattern::Ik, false, 3, 4, None));
+        let hello = client.write(b"payload").expect("hello");
+        assert_eq!(server.read(&hello).expect("hello read"), b"payload");
+        assert_eq!(server.remote_static(), Some(&curve::public_key(&[1; 32])[..]));
+        let answer = server.write(b"chain").expect("answer");
+        assert_eq!(client.read(&answer).expect("answer read"), b"chain");
+        assert_eq!(client.hash(), server.hash());
+        let (mut client, mut server) = (client.split().expect("client split"), server.split().expect("server split"));
+        let frame = client.encrypt(b"one").expect("one");
+        assert_eq!(server.decrypt(&frame).as_deref(), Ok(&b"one"[..]));
+    }
+
+    #[test]
+    fn a_server_of_another_key_cannot_read_a_resumed_hello() {
+        let hello = resuming().write(b"payload").expect("hello");
+        assert_eq!(side(Pattern::Ik, false, 5, 4, None).read(&hello), Err(Failure::Peer));
+        for at in [0, 31, 32, 79, 80, hello.len() - 1] {
+            let mut changed = hello.clone();
+            changed[at] ^= 1;
+            assert_eq!(side(Pattern::Ik, false, 3, 4, None).read(&changed), Err(Failure::Peer), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_fallback_begins_with_the_ephemeral_key_of_the_resumed_hello() {
+        let hello = resuming().write(b"payload").expect("hello");
+        let mut client = side(Pattern::XxFallback, true, 1, 2, None);
+        assert_eq!(client.write(b"").expect("the same ephemeral"), hello[..32]);
+        let mut server = side(Pattern::XxFallback, false, 5, 4, None);
+        server.read(&hello[..32]).expect("hello read");
+        let answer = server.write(b"chain").expect("answer");
+        assert_eq!(client.read(&answer).expect("answer read"), b"chain");
+        assert_eq!(client.remote_static(), Some(&curve::public_key(&[5; 32])[..]));
+        // The name is part of the hash: an answer of XX does not pass for one of a fallback.
+        let mut plain = side(Pattern::Xx, true, 1, 2, None);
+        plain.write(b"").expect("hello");
+        assert_eq!(plain.read(&answer), Err(Failure::Peer));
+    }
+
+    #[test]
+    fn only_the_client_of_a_resumed_handshake_is_told_a_static_key() {
+        let told = curve::public_key(&[3; 32]);
+        for (pattern, initiator, remote) in [
+            (Pattern::Ik, true, None),
+            (Pattern::Ik, false, Some(&told)),
+            (Pattern::Xx, true, Some(&told)),
+            (Pattern::XxFallback, true, Some(&told)),
+        ] {
+            let keys = Keys { static_private: &[1; 32], ephemeral_private: [2; 32], remote_static: remote };
+            assert!(Handshake::new(pattern, initiator, PROLOGUE, keys).is_err());
+        }
     }
 }

@@ -217,9 +217,9 @@ MUTATIONS = [
     ),
     Mutation(
         "pings with another namespace",
-        "waton.client.client",
-        'iq.request(self.next_id(), iq.IqType.GET, "w:p", [Node("ping")])',
-        'iq.request(self.next_id(), iq.IqType.GET, "w:p")',
+        "waton.client.keepalive",
+        'iq.request(self._next_id(), iq.IqType.GET, "w:p", [Node("ping")])',
+        'iq.request(self._next_id(), iq.IqType.GET, "w:p")',
         "keepalive",
         Domain.NOISE,
         "quiet/iq get w:p ping",

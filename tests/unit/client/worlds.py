@@ -7,8 +7,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from tests.unit.protocol.wires import NOW, client_handshake, server_handshake
+from waton.client.event_pipeline import EventPipeline, Step
 from waton.client.stream import NodeHandler, Stream
 from waton.errors import Disconnected, DisconnectReason
+from waton.ports import Store
 from waton.protocol.binary_node import Node
 from waton.protocol.connection import Connection, NodeReceived
 from waton.protocol.trace import Trace, Tracer
@@ -22,6 +24,13 @@ class StandingClock:
 
     def now(self) -> float:
         return self.time
+
+
+@asynccontextmanager
+async def step_of(store: Store) -> AsyncGenerator[Step]:
+    """One unit of work of a client that there is not."""
+    async with EventPipeline(store, Tracer(lambda traces: None), StandingClock()).step() as step:
+        yield step
 
 
 async def settle() -> None:

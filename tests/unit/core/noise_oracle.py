@@ -1,8 +1,9 @@
-"""WhatsApp's Noise XX a second time, from the protocol's description and on OpenSSL's primitives, to hold ours against.
+"""WhatsApp's Noise a second time (XX, IK, XXfallback), from the protocol's description and on OpenSSL's primitives.
 
-It shares nothing with the extension: h and ck begin as the padded name; mixHash is SHA-256(h || data); mixKey is
-HKDF-SHA256(salt ck, ikm the shared secret, no info, 64 bytes) and sets the counter back; AES-256-GCM under k with 8
-zero bytes and a 32-bit big-endian counter, associated data h; the empty payload of the first message is left out.
+Ours is held against it; it shares nothing with the extension. h and ck begin as the padded name, or as the hash of a
+name that is longer; mixHash is SHA-256(h || data); mixKey is HKDF-SHA256(salt ck, ikm the shared secret, no info, 64
+bytes) and sets the counter back; AES-256-GCM under k with 8 zero bytes and a 32-bit big-endian counter, associated data
+h; an empty payload that is not encrypted is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ import hmac
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-NAME = b"Noise_XX_25519_AESGCM_SHA256".ljust(32, b"\0")
+
+def name_of(pattern: str) -> bytes:
+    """What h and ck begin as."""
+    name = f"Noise_{pattern}_25519_AESGCM_SHA256".encode()
+    return name.ljust(32, b"\0") if len(name) <= 32 else hashlib.sha256(name).digest()
 
 
 def hkdf(salt: bytes, key: bytes, length: int, info: bytes = b"") -> bytes:
@@ -37,8 +42,8 @@ def agree(private: bytes, other: bytes) -> bytes:
 class Side:
     """One side's symmetric state and keys."""
 
-    def __init__(self, prologue: bytes, static: bytes, ephemeral: bytes) -> None:
-        self.h = self.ck = NAME
+    def __init__(self, prologue: bytes, static: bytes, ephemeral: bytes, pattern: str = "XX") -> None:
+        self.h = self.ck = name_of(pattern)
         self.key, self.counter = bytes(32), 0
         self.static, self.ephemeral = static, ephemeral
         self.mix_hash(prologue)
@@ -113,3 +118,49 @@ class Server(Side):
         client_static = self.open(message[:48])
         self.mix_key(agree(self.ephemeral, client_static))
         return client_static, self.open(message[48:])
+
+
+class ResumingClient(Side):
+    """The opening side of IK."""
+
+    def __init__(self, prologue: bytes, static: bytes, ephemeral: bytes, server_static: bytes) -> None:
+        super().__init__(prologue, static, ephemeral, "IK")
+        self.server_static = server_static
+        self.mix_hash(server_static)
+
+    def hello(self, payload: bytes) -> bytes:
+        self.mix_hash(public(self.ephemeral))
+        self.mix_key(agree(self.ephemeral, self.server_static))
+        sealed = self.seal(public(self.static))
+        self.mix_key(agree(self.static, self.server_static))
+        return public(self.ephemeral) + sealed + self.seal(payload)
+
+    def read_answer(self, message: bytes) -> bytes:
+        """The server's payload."""
+        self.mix_hash(message[:32])
+        self.mix_key(agree(self.ephemeral, message[:32]))
+        self.mix_key(agree(self.static, message[:32]))
+        return self.open(message[32:])
+
+
+class ResumingServer(Side):
+    """The answering side of IK."""
+
+    def __init__(self, prologue: bytes, static: bytes, ephemeral: bytes) -> None:
+        super().__init__(prologue, static, ephemeral, "IK")
+        self.mix_hash(public(static))
+
+    def read_hello(self, message: bytes) -> tuple[bytes, bytes]:
+        """The client's static key and payload."""
+        self.client_ephemeral = message[:32]
+        self.mix_hash(self.client_ephemeral)
+        self.mix_key(agree(self.static, self.client_ephemeral))
+        self.client_static = self.open(message[32:80])
+        self.mix_key(agree(self.static, self.client_static))
+        return self.client_static, self.open(message[80:])
+
+    def answer(self, payload: bytes) -> bytes:
+        self.mix_hash(public(self.ephemeral))
+        self.mix_key(agree(self.ephemeral, self.client_ephemeral))
+        self.mix_key(agree(self.ephemeral, self.client_static))
+        return public(self.ephemeral) + self.seal(payload)

@@ -141,7 +141,7 @@ async def test_damage_beside_a_log_is_found_and_left_as_it_is(account: Path, tmp
 
 async def test_a_checkpoint_that_was_cut_short_is_no_damage(account: Path, tmp_path: Path) -> None:
     """Killed after the first page was copied back: its header promises pages that only the log has."""
-    statement = "INSERT INTO record SELECT 'setting', key, zeroblob(3000) FROM record"
+    statement = "INSERT INTO record (kind, key, value) SELECT 'setting', key, zeroblob(3000) FROM record"
     crashed = copied_alive(account, tmp_path / "crashed", statement)
     with closing(sqlite3.connect(account, isolation_level=None)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -23,10 +23,12 @@ class Cast:
         for companion in (self.ada_one, self.ada_two, self.bob_one):
             companion.login().take()
 
-    def send(self, sender: Companion, to: Jid, *devices: Jid, type: str = "msg", **attrs: str) -> list[Node]:
+    def send(
+        self, sender: Companion, to: Jid, *devices: Jid, type: str = "msg", id: str = "M1", **attrs: str
+    ) -> list[Node]:
         """Send a message with one ciphertext for each device; returns the acks."""
         encs = tuple((device, Enc(type, str(device).encode())) for device in devices)
-        message = OutgoingMessage("M1", to, encs, device_identity=b"vouched", **attrs)
+        message = OutgoingMessage(id, to, encs, device_identity=b"vouched", **attrs)
         sender.post(message.to_node())
         acks = [node for node in sender.endpoint.nodes if node.tag == "ack"]
         sender.endpoint.take()
@@ -80,7 +82,7 @@ def test_our_own_other_devices_learn_whom_it_was_for(roles: Cast) -> None:
 def test_the_device_identity_goes_with_a_pkmsg_only(roles: Cast) -> None:
     one = roles.bob.lid.with_device(1)
     roles.send(roles.ada_one, roles.bob.lid, one, type="pkmsg")
-    roles.send(roles.ada_one, roles.bob.lid, one, type="msg")
+    roles.send(roles.ada_one, roles.bob.lid, one, type="msg", id="M2")
     first, second = (IncomingMessage.from_node(node) for node in roles.bob_one.endpoint.take("message"))
     assert (first.device_identity, second.device_identity) == (b"vouched", b"")
 

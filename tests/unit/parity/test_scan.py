@@ -208,7 +208,8 @@ def test_a_protobuf_field_that_is_gone_or_other_is_found(waton: Path, baileys: P
 def test_numbers_that_one_side_lacks(waton: Path, baileys: Path) -> None:
     rows = scan_rows(waton, baileys)
     assert row(rows, "nack-code/ParsingError").outcome is Outcome.EQUAL
-    assert row(rows, "disconnect-reason/loggedOut").ours == "LOGGED_OUT, of stream code 401 and 406"
+    assert row(rows, "disconnect-reason/loggedOut").ours == "LOGGED_OUT, of stream code 401"
+    assert row(rows, "disconnect-reason/REPLACED").ours == "REPLACED, of stream code 409 and 440"
     replace(waton / "client" / "messages_recv.py", "NACK_PARSING = 487", "NACK_PARSING = 486")
     rows = scan_rows(waton, baileys)
     assert row(rows, "nack-code/ParsingError").outcome is Outcome.MISSING

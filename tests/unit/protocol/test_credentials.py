@@ -25,6 +25,8 @@ PAIRED = FRESH.evolve(
     routing_info=b"\x01\x02",
     next_prekey_id=813,
     server_has_prekeys=True,
+    server_static=dice("server", 32),
+    server_chain=b"\x0a\x01\x00",
 )
 
 

@@ -9,7 +9,7 @@ from waton.protocol import proto
 from waton.protocol.binary_node import Node
 from waton.protocol.connection import Connection, ConnectionEvent, HandshakeFinished, NodeReceived
 from waton.protocol.credentials import KeyPair
-from waton.protocol.noise import Certificate, ClientHandshake, ServerHandshake, issue_certificate
+from waton.protocol.noise import Certificate, ClientHandshake, KnownServer, ServerHandshake, issue_certificate
 from waton.protocol.trace import Trace, Tracer
 
 NOW = 1_760_000_000.0
@@ -57,16 +57,24 @@ def cert_chain(
 
 
 SOUND_CHAIN = cert_chain().SerializeToString()
+KNOWN = KnownServer(STATIC.public, SOUND_CHAIN)
+"""The server as a client keeps it after an XX."""
 
 
-def client_handshake(payload: bytes = b"client payload", root: bytes = ROOT.public) -> ClientHandshake:
+def client_handshake(
+    payload: bytes = b"client payload", root: bytes = ROOT.public, known: KnownServer | None = None
+) -> ClientHandshake:
     ephemeral = dice("client ephemeral", 32)
-    return ClientHandshake(static_private=DEVICE.private, ephemeral_private=ephemeral, payload=payload, root=root)
+    return ClientHandshake(
+        static_private=DEVICE.private, ephemeral_private=ephemeral, payload=payload, root=root, known=known
+    )
 
 
-def server_handshake(chain: bytes = SOUND_CHAIN, static: KeyPair = STATIC) -> ServerHandshake:
+def server_handshake(
+    chain: bytes = SOUND_CHAIN, static: KeyPair = STATIC, *, declines: bool = False
+) -> ServerHandshake:
     ephemeral = dice("server ephemeral", 32)
-    return ServerHandshake(static_private=static.private, ephemeral_private=ephemeral, chain=chain)
+    return ServerHandshake(static_private=static.private, ephemeral_private=ephemeral, chain=chain, declines=declines)
 
 
 @dataclass

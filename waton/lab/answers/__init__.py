@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from waton.errors import IqError
-from waton.lab.answers import account, app_state, encrypt, md, server, usync
+from waton.lab.answers import account, app_state, encrypt, md, server, usync, w_g2
 from waton.lab.answers.request import Handler, Request, Table
 from waton.lab.deliveries import Session
 from waton.protocol.binary_node import Node, get_text, require_text
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from waton.lab.service import Service
 
 _log = logging.getLogger("waton.lab")
-_PARTS: tuple[Table, ...] = (encrypt.TABLE, usync.TABLE, md.TABLE, account.TABLE, app_state.TABLE, server.TABLE)
+_PARTS: tuple[Table, ...] = (
+    encrypt.TABLE,
+    usync.TABLE,
+    md.TABLE,
+    account.TABLE,
+    app_state.TABLE,
+    server.TABLE,
+    w_g2.TABLE,
+)
 TABLE: Mapping[tuple[str, str], Handler] = {key: handler for part in _PARTS for key, handler in part.items()}
 
 
@@ -38,7 +46,7 @@ def answer(service: Service, session: Session, node: Node, parent: int | None) -
     except IqError as error:
         service.reply(session, iq.error(node, error.code, error.text), parent)
         return
-    service.reply(session, iq.result(node, content), parent)
+    service.reply(session, iq.result(node, content, **request.said), parent)
     for action in request.afterwards:
         service.world.after(action)
 

@@ -28,6 +28,8 @@ class Request:
     """The trace it came with."""
     afterwards: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
     """What to do once the answer is out."""
+    said: dict[str, str] = field(default_factory=dict[str, str])
+    """Further attributes of the result itself."""
 
     @property
     def world(self) -> World:

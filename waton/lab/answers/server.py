@@ -1,14 +1,13 @@
-"""What is between a client and the server itself: passive, ping, props, media hosts, dirty bits, groups to come.
+"""What is between a client and the server itself: passive, ping, props, media hosts, dirty bits.
 
 Source: Baileys Socket/socket.ts and messages-send.ts, whatsmeow keepalive.go, mediaconn.go, appstate.go.
 """
 
 from __future__ import annotations
 
-from waton.errors import IqError
-from waton.jid import SERVER, Jid
+from waton.jid import Jid
 from waton.lab.answers.request import Request, Table
-from waton.protocol.binary_node import Node, require_child
+from waton.protocol.binary_node import Node
 
 
 def active(request: Request) -> None:
@@ -20,6 +19,11 @@ def active(request: Request) -> None:
 def passive(request: Request) -> None:
     """Hold deliveries back."""
     request.session.deactivate()
+
+
+def ping(request: Request) -> None:
+    """An empty result, with the server's time."""
+    request.said["t"] = str(request.world.t())
 
 
 def nothing(request: Request) -> None:
@@ -54,23 +58,10 @@ def push_settings(request: Request) -> list[Node]:
     return [Node("settings")]
 
 
-def groups(request: Request) -> list[Node]:
-    """There are no groups yet: the list of them is empty."""
-    require_child(request.node, "participating")
-    return [Node("groups", None, [])]
-
-
-def no_group(request: Request) -> None:
-    """There are no groups yet: none can be asked for, and none made."""
-    if request.node.attrs.get("to", SERVER) == SERVER or request.child is None or request.child.tag == "create":
-        raise IqError(501, "feature-not-implemented")
-    raise IqError(404, "item-not-found")
-
-
 TABLE: Table = {
     ("passive", "active"): active,
     ("passive", "passive"): passive,
-    ("w:p", ""): nothing,
+    ("w:p", ""): ping,
     ("urn:xmpp:ping", ""): nothing,
     ("abt", ""): props,
     ("w:m", ""): media_conn,
@@ -78,6 +69,4 @@ TABLE: Table = {
     ("urn:xmpp:whatsapp:push", "settings"): push_settings,
     ("urn:xmpp:whatsapp:push", ""): nothing,
     ("w:stats", ""): nothing,
-    ("w:g2", "participating"): groups,
-    ("w:g2", ""): no_group,
 }

@@ -10,7 +10,7 @@ Source: Baileys Signal/lid-mapping.ts, Signal/libsignal.ts migrateSession.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hypothesis import strategies as st
@@ -42,9 +42,13 @@ class _Memory:
         """A record, or None."""
         return self.records.get((kind.value, key))
 
-    async def keys(self, kind: RecordKind) -> list[str]:
-        """The keys of all records of a kind."""
-        return [key for held, key in self.records if held == kind.value]
+    async def load_many(self, kind: RecordKind, keys: Iterable[str]) -> dict[str, bytes]:
+        """Those of the records that exist."""
+        return {key: self.records[kind.value, key] for key in keys if (kind.value, key) in self.records}
+
+    async def keys(self, kind: RecordKind, prefix: str = "") -> list[str]:
+        """The keys of all records of a kind that begin so."""
+        return [key for held, key in self.records if held == kind.value and key.startswith(prefix)]
 
     def save(self, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None) -> None:
         """Write a record; None deletes."""

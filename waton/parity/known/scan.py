@@ -14,7 +14,24 @@ KNOWN: tuple[Known, ...] = (
     ),
     left_out("scan/disconnect-reason/LOCAL", "a close of our own has a number; Baileys hands back the caller's error"),
     left_out("scan/disconnect-reason/PROTOCOL", "Baileys throws what it cannot understand inside an event listener"),
-    left_out("scan/disconnect-reason/CLIENT_OUTDATED", "Baileys tells the server's 405 without naming it"),
+    left_out("scan/disconnect-reason/REFUSED", "Baileys tells the number of a refused login, whatever it is"),
+    *(
+        left_out(f"scan/disconnect-reason/{name}", f"Baileys tells the server's {code} without naming it")
+        for name, code in (
+            ("BAD_REQUEST", 400),
+            ("TEMPORARY_BAN", 402),
+            ("CLIENT_OUTDATED", 405),
+            ("UNKNOWN_LOGOUT", 406),
+            ("BAD_USER_AGENT", 409),
+            ("TOKEN_EXPIRED", 413),
+            ("TOKEN_INVALID", 414),
+            ("NOT_FOUND", 415),
+            ("CLIENT_UNKNOWN", 418),
+            ("RATE_LIMITED", 429),
+            ("EXPERIMENTAL", 501),
+            ("DEVICE_REMOVED", 516),
+        )
+    ),
     left_out(
         "scan/option/keepAliveIntervalMs#default",
         "each pause is drawn from 20 to 30 s, so that pings keep no beat; 35 s of silence end the connection in both",

@@ -65,6 +65,7 @@ const { extractDeviceJids, getNextPreKeysNode, parseAndInjectE2ESessions } = awa
 const { decodeSyncdPatch, encodeSyncdPatch } = await load('lib/Utils/chat-utils.js')
 const { makeEventBuffer } = await load('lib/Utils/event-buffer.js')
 const { decryptMessageNode } = await load('lib/Utils/decode-wa-message.js')
+const { cleanMessage, default: processMessage } = await load('lib/Utils/process-message.js')
 const { makeNoiseHandler } = await load('lib/Utils/noise-handler.js')
 const { USyncQuery, USyncUser } = await load('lib/WAUSync/index.js')
 const { decodeDecompressedBinaryNode } = await load('lib/WABinary/decode.js')
@@ -228,7 +229,39 @@ async function eventBuffer({ steps }) {
   return flushed
 }
 
+// --- what a message means ------------------------------------------------------------------------------------------
+
+// Whole messages inside of a value become their bytes.
+function withBytes(value) {
+  if (value instanceof proto.Message) return { message: encode('Message', value) }
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array || 'low' in value) return value
+  if (Array.isArray(value)) return value.map(withBytes)
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, withBytes(item)]))
+}
+
+// A received message through cleanMessage and processMessage: the key afterwards, the events, and what else it did.
+async function means({ key, message, timestamp, me, lid, original, known }) {
+  const info = { key, message: proto.Message.decode(message), messageTimestamp: timestamp }
+  cleanMessage(info, me, lid)
+  const events = [], records = [], mappings = [], migrated = []
+  const keyStore = { ...memoryKeys(), transaction: work => work(), set: async data => { records.push(data) } }
+  const lidMapping = {
+    storeLIDPNMappings: async pairs => { mappings.push(...pairs) }, getLIDForPN: async () => null, getPNForLID: async () => known ?? null
+  }
+  await processMessage(info, {
+    shouldProcessHistoryMsg: false,
+    placeholderResendCache: { get: async () => undefined, del: async () => {} },
+    ev: { emit: (event, value) => { events.push([event, withBytes(value)]) } },
+    creds: { me: { id: me, lid }, accountSettings: {} },
+    signalRepository: { lidMapping, migrateSession: async (...pair) => { migrated.push(pair) } },
+    keyStore, logger: quiet, options: {},
+    getMessage: async () => original ? proto.Message.decode(original) : undefined
+  })
+  return { key: info.key, events, records: records.map(withBytes), mappings, migrated }
+}
+
 export const commands = {
+  means,
   encodePatch,
   decodePatch,
   eventBuffer,

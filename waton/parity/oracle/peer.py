@@ -7,8 +7,8 @@
         key = await bea.send_text(phone.lid, "hello")
 
 `raw` keeps every event exactly as Baileys emitted it. `events` holds what a story waits for, in a smaller form: qr,
-paired, restart, open, close, message, update, receipt, history, presence. Such an event is handed out once: waiting for
-one takes it off the list and leaves the others in place.
+paired, restart, open, close, message, update, receipt, history, presence, group, participants, group_update. Such an
+event is handed out once: waiting for one takes it off the list and leaves the others in place.
 """
 
 from __future__ import annotations
@@ -213,6 +213,14 @@ class BaileysPeer:
         """Send a text; the message's id."""
         return str((await self.call("sendText", to=str(to), text=text))["id"])
 
+    async def run(self, method: str, *args: Any) -> Any:
+        """Call any method of its socket. Raises BaileysError, TimeoutError."""
+        return await self.call("run", method=method, args=list(args))
+
+    async def forget(self, *prefixes: str) -> list[str]:
+        """Lose every record whose name begins so ("session/", "sender-key/" ...); the names of those there were."""
+        return list(await self.call("forget", prefixes=list(prefixes)))
+
     async def read(self, message: Event) -> None:
         """Send the read receipt of a message event."""
         await self.call("readMessages", keys=[message["key"]])
@@ -247,6 +255,12 @@ def _told(raw: RawEvent) -> Iterator[Event]:
             yield _history(value)
         case "presence.update":
             yield {"event": "presence", **value}
+        case "groups.upsert":
+            yield from ({"event": "group", **one} for one in value)
+        case "groups.update":
+            yield from ({"event": "group_update", **one} for one in value)
+        case "group-participants.update":
+            yield {"event": "participants", **value}
         case _:
             return
 

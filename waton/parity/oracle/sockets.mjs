@@ -119,6 +119,14 @@ export const commands = {
   forgetSessions: on(({ records }) => {
     for (const key of records.keys()) if (key.startsWith('session/')) records.delete(key)
   }),
+  // Lose every record whose name begins so: "session/", "sender-key/" ...; the names of those that were there.
+  forget: on(({ records }, { prefixes }) => {
+    const lost = [...records.keys()].filter(name => prefixes.some(prefix => name.startsWith(prefix)))
+    for (const name of lost) records.delete(name)
+    return lost
+  }),
+  // Any method of the socket, by its name.
+  run: on(({ socket }, { method, args = [] }) => socket[method](...args)),
   digest: on(async ({ socket }) => {
     const answer = await socket.query({
       tag: 'iq', attrs: { to: 's.whatsapp.net', type: 'get', xmlns: 'encrypt' }, content: [{ tag: 'digest', attrs: {} }]

@@ -8,7 +8,7 @@ Source: Baileys Socket/socket.ts uploadPreKeys, Utils/signal.ts; whatsmeow preke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 
@@ -49,6 +49,26 @@ def prekey_count(answer: Node) -> int:
     return require_int(require_child(answer, "count"), "value")
 
 
+def rotate_content(id: int, public: bytes, signature: bytes) -> list[Node]:
+    """The child of the iq that puts a new signed prekey in the old one's place. Source: Baileys Socket/socket.ts."""
+    return [Node("rotate", None, [_key("skey", id, public, signature)])]
+
+
+def keys_hash(identity: bytes, signed: SignedPrekey, prekeys: Iterable[bytes]) -> bytes:
+    """SHA-1 over a device's public keys: 20 bytes, by which client and server notice that they hold different ones.
+
+    Args:
+        identity: 32 bytes.
+        signed: the signed prekey; value and signature count, not the id.
+        prekeys: the one-time prekeys' values, in the server's order.
+    Source: whatsapp-rust wacore/src/prekeys.rs compute_key_bundle_digest.
+    """
+    hashed = sha1(identity + signed.value + signed.signature, usedforsecurity=False)
+    for value in prekeys:
+        hashed.update(value)
+    return hashed.digest()
+
+
 def check_key_type(content: bytes) -> None:
     """Raises RemoteProtocolError for a key that is not Curve25519."""
     if content != KEY_TYPE:
@@ -73,6 +93,35 @@ class SignedPrekey:
         """Raises StanzaError."""
         id, value = _read_key(skey)
         return SignedPrekey(id, value, content_bytes(require_child(skey, "signature"), 64))
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What the server says a device has published."""
+
+    registration_id: int
+    identity: bytes
+    """32 bytes."""
+    signed: SignedPrekey
+    prekey_ids: tuple[int, ...]
+    """One-time prekeys not handed out yet, in the order of the hash."""
+    hash: bytes
+    """20 bytes; see keys_hash."""
+
+    @staticmethod
+    def from_answer(answer: Node) -> Digest:
+        """Read the answer to `encrypt get digest`. Raises StanzaError."""
+        digest = require_child(answer, "digest")
+        listed = digest.child("list")
+        return Digest(
+            registration_id=int.from_bytes(content_bytes(require_child(digest, "registration"), 4), "big"),
+            identity=content_bytes(require_child(digest, "identity"), 32),
+            signed=SignedPrekey.from_node(require_child(digest, "skey")),
+            prekey_ids=tuple(
+                int.from_bytes(content_bytes(id, 3), "big") for id in (listed.children() if listed is not None else ())
+            ),
+            hash=content_bytes(require_child(digest, "hash"), 20),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +201,14 @@ def requested_bundles(request: Node) -> list[Jid]:
 
 
 def digest(registration_id: int, identity: bytes, signed: SignedPrekey, prekeys: Sequence[tuple[int, bytes]]) -> Node:
-    """The server's picture of what a device has published, with a SHA-1 over all keys in order.
-
-    Source: whatsapp-rust (which compares the hash and uploads again if it differs).
-    """
-    hashed = sha1(identity + signed.value + signed.signature, usedforsecurity=False)
-    for _, value in prekeys:
-        hashed.update(value)
+    """The server's picture of what a device has published, with a SHA-1 over all keys in order."""
     children = [
         Node("registration", None, registration_id.to_bytes(4, "big")),
         Node("type", None, KEY_TYPE),
         Node("identity", None, identity),
         _key("skey", signed.id, signed.value, signed.signature),
         Node("list", None, [Node("id", None, id.to_bytes(3, "big")) for id, _ in prekeys]),
-        Node("hash", None, hashed.digest()),
+        Node("hash", None, keys_hash(identity, signed, [value for _, value in prekeys])),
     ]
     return Node("digest", None, children)
 

@@ -28,10 +28,10 @@ def request(id: str, type: IqType, xmlns: str, content: list[Node] | bytes | Non
     return Node("iq", {"to": to, "type": type.value, "xmlns": xmlns, "id": id}, content)
 
 
-def result(request: Node, content: list[Node] | bytes | None = None) -> Node:
+def result(request: Node, content: list[Node] | bytes | None = None, **more: str) -> Node:
     """The good answer to a request we received: back to whom it came from (the server when it named nobody)."""
     sender = request.attrs.get("to", SERVER)
-    return Node("iq", {"from": sender, "type": IqType.RESULT.value, "id": get_text(request, "id")}, content)
+    return Node("iq", {"from": sender, "type": IqType.RESULT.value, "id": get_text(request, "id"), **more}, content)
 
 
 def error(request: Node, code: int, text: str) -> Node:

@@ -12,7 +12,16 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from waton.jid import Jid
-from waton.protocol.binary_node import Node, content_bytes, get_jid, get_text, require_int, require_jid, require_text
+from waton.protocol.binary_node import (
+    Node,
+    content_bytes,
+    get_int,
+    get_jid,
+    get_text,
+    require_int,
+    require_jid,
+    require_text,
+)
 from waton.protocol.signal_repo import EncType
 
 
@@ -73,13 +82,23 @@ class OutgoingMessage:
     """A ciphertext for each device."""
     type: str = MessageType.TEXT
     bare: Enc | None = None
-    """A ciphertext for `to` itself: peer messages, one-device and retry sends."""
+    """A ciphertext for `to` itself: a group's under a sender key, peer messages, one-device and retry sends."""
     device_identity: bytes = b""
     """ADVSignedDeviceIdentity, present when any ciphertext is a pkmsg."""
     category: str | None = None
     push_priority: str | None = None
     edit: str | None = None
     phash: str | None = None
+    participant: Jid | None = None
+    """In a resend to a group: the one device it is for."""
+    recipient: Jid | None = None
+    """In a resend to our own other device: the conversation."""
+    addressing_mode: str | None = None
+    """In a group: which of the two addresses its participants have."""
+    device_fanout: str | None = None
+    """"false" in a resend to one device of a person."""
+    expiration: int | None = None
+    """Seconds after which messages of a group disappear."""
     extra: tuple[Node, ...] = ()
     """Children we carry and do not interpret: reporting, tctoken, meta ..."""
 
@@ -92,6 +111,11 @@ class OutgoingMessage:
             "push_priority": self.push_priority,
             "edit": self.edit,
             "phash": self.phash,
+            "participant": self.participant,
+            "recipient": self.recipient,
+            "addressing_mode": self.addressing_mode,
+            "device_fanout": self.device_fanout,
+            "expiration": None if self.expiration is None else str(self.expiration),
         }
         children: list[Node] = []
         if self.bare is not None:
@@ -121,6 +145,11 @@ class OutgoingMessage:
             push_priority=get_text(node, "push_priority"),
             edit=get_text(node, "edit"),
             phash=get_text(node, "phash"),
+            participant=get_jid(node, "participant"),
+            recipient=get_jid(node, "recipient"),
+            addressing_mode=get_text(node, "addressing_mode"),
+            device_fanout=get_text(node, "device_fanout"),
+            expiration=get_int(node, "expiration"),
             extra=tuple(child for child in node.children() if child.tag not in known),
         )
 
@@ -154,6 +183,9 @@ class IncomingMessage:
     """The author's push name."""
     sender_pn: Jid | None = None
     sender_lid: Jid | None = None
+    participant_pn: Jid | None = None
+    """In a LID group: the author's other address."""
+    participant_lid: Jid | None = None
     recipient_pn: Jid | None = None
     recipient_lid: Jid | None = None
     addressing_mode: str | None = None
@@ -161,13 +193,25 @@ class IncomingMessage:
     """Present when it comes from the offline queue."""
     edit: str | None = None
     device_identity: bytes = b""
-    unavailable: bool = False
+    unavailable: str | None = None
+    """Why it carries nothing to decrypt, when it says so: view_once, bot_unavailable_fanout ...; "" for no reason."""
+    plaintext: bytes | None = None
+    """Unencrypted content, of a newsletter."""
+    server_id: str | None = None
+    """In a newsletter: the number of the message there."""
     extra: tuple[Node, ...] = field(default=())
 
     @property
     def author(self) -> Jid:
         """The device that encrypted it."""
         return self.participant or self.sender
+
+    @property
+    def author_alt(self) -> Jid | None:
+        """The author's other address, with the device, when the stanza tells it."""
+        author = self.author
+        other = (self.participant_pn or self.sender_pn) if author.is_lid else (self.participant_lid or self.sender_lid)
+        return None if other is None else other.with_device(author.device)
 
     def to_node(self) -> Node:
         """The lab's way out; attributes that are JIDs stay JIDs (whatsmeow insists)."""
@@ -182,6 +226,8 @@ class IncomingMessage:
             "notify": self.notify or None,
             "sender_pn": self.sender_pn,
             "sender_lid": self.sender_lid,
+            "participant_pn": self.participant_pn,
+            "participant_lid": self.participant_lid,
             "recipient_pn": self.recipient_pn,
             "recipient_lid": self.recipient_lid,
             "addressing_mode": self.addressing_mode,
@@ -201,7 +247,8 @@ class IncomingMessage:
     def from_node(node: Node) -> IncomingMessage:
         """Raises StanzaError."""
         identity = node.child("device-identity")
-        known = {"enc", "device-identity", "unavailable"}
+        absent, plain = node.child("unavailable"), node.child("plaintext")
+        known = {"enc", "device-identity", "unavailable", "plaintext"}
         return IncomingMessage(
             id=require_text(node, "id"),
             sender=require_jid(node, "from"),
@@ -214,13 +261,17 @@ class IncomingMessage:
             notify=get_text(node, "notify") or "",
             sender_pn=get_jid(node, "sender_pn"),
             sender_lid=get_jid(node, "sender_lid"),
+            participant_pn=get_jid(node, "participant_pn"),
+            participant_lid=get_jid(node, "participant_lid"),
             recipient_pn=get_jid(node, "recipient_pn"),
             recipient_lid=get_jid(node, "recipient_lid"),
             addressing_mode=get_text(node, "addressing_mode"),
             offline=get_text(node, "offline"),
             edit=get_text(node, "edit"),
             device_identity=b"" if identity is None else content_bytes(identity),
-            unavailable=node.child("unavailable") is not None,
+            unavailable=None if absent is None else get_text(absent, "type") or "",
+            plaintext=None if plain is None else content_bytes(plain),
+            server_id=get_text(node, "server_id"),
             extra=tuple(child for child in node.children() if child.tag not in known),
         )
 

@@ -2,7 +2,11 @@
 
 A receipt goes from reader to author and is routed; an ack says to the server (or from it) "this stanza is done with".
 
-Source: Baileys Socket/messages-recv.ts sendReceipt and Utils/stanza-ack.ts, whatsmeow receipt.go.
+For groups and status lists the server may gather the receipts of many readers in one stanza: <participants> for each
+message, a <user> in it for each reader.
+
+Source: Baileys Socket/messages-recv.ts sendReceipt and Utils/stanza-ack.ts, whatsmeow receipt.go, whatsapp-rust
+wacore/src/stanza/receipt.rs.
 """
 
 from __future__ import annotations
@@ -36,6 +40,56 @@ class ReceiptType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """One <user>: somebody who has got, read or played one message."""
+
+    jid: Jid
+    t: int | None = None
+    """Unix seconds; None when only the stanza has a time."""
+    type: str | None = None
+    """His own type; None when the stanza's counts."""
+    pn: Jid | None = None
+    """participant_pn, his other address."""
+
+    def to_node(self) -> Node:
+        attrs: dict[str, str | Jid | None] = {
+            "jid": self.jid,
+            "t": None if self.t is None else str(self.t),
+            "type": self.type,
+            "participant_pn": self.pn,
+        }
+        return Node("user", attrs)
+
+    @staticmethod
+    def from_node(node: Node) -> Reader:
+        """Raises StanzaError."""
+        return Reader(
+            jid=require_jid(node, "jid"),
+            t=_time(node),
+            type=get_text(node, "type"),
+            pn=get_jid(node, "participant_pn"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """One <participants>: the readers of one message."""
+
+    id: str
+    """message_id, or the older key; the stanza's id where it has neither."""
+    readers: tuple[Reader, ...]
+
+    def to_node(self) -> Node:
+        return Node("participants", {"message_id": self.id}, [reader.to_node() for reader in self.readers])
+
+    @staticmethod
+    def from_node(node: Node, id: str) -> Readers:
+        """id: the stanza's. Raises StanzaError."""
+        named = get_text(node, "message_id") or get_text(node, "key") or id
+        return Readers(named, tuple(Reader.from_node(user) for user in node.children("user")))
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """One receipt, for one or more messages of one conversation."""
 
@@ -49,7 +103,13 @@ class Receipt:
     """Unix seconds."""
     offline: str | None = None
     content: tuple[Node, ...] = ()
-    """Children other than <list>: a retry's <retry>, <registration>, <keys>."""
+    """Children other than <list> and <participants>: a retry's <retry>, <registration>, <keys>."""
+    category: str | None = None
+    """"peer" when it is about a message between our own devices."""
+    participant_pn: Jid | None = None
+    """The reader's other address, in LID groups."""
+    readers: tuple[Readers, ...] = ()
+    """Of many at once; `participant` is None then."""
 
     def to_node(self, *, incoming: bool = False) -> Node:
         """The stanza; incoming=True writes `from` instead of `to`, as a server delivers it."""
@@ -61,8 +121,10 @@ class Receipt:
             "recipient": self.recipient,
             "t": None if self.t is None else str(self.t),
             "offline": self.offline,
+            "category": self.category,
+            "participant_pn": self.participant_pn,
         }
-        children = list(self.content)
+        children = [*self.content, *(several.to_node() for several in self.readers)]
         if len(self.ids) > 1:
             children.append(Node("list", None, [Node("item", {"id": id}) for id in self.ids[1:]]))
         return Node("receipt", attrs, children or None)
@@ -70,19 +132,32 @@ class Receipt:
     @staticmethod
     def from_node(node: Node) -> Receipt:
         """Either direction. Raises StanzaError."""
-        listed = node.child("list")
-        more = () if listed is None else tuple(require_text(item, "id") for item in listed.children("item"))
-        t = get_text(node, "t")
+        id, listed = require_text(node, "id"), node.child("list")
+        more = () if listed is None else tuple(_listed_id(item) for item in listed.children("item"))
         return Receipt(
-            ids=(require_text(node, "id"), *more),
+            ids=(id, *more),
             peer=require_jid(node, "from" if "from" in node.attrs else "to"),
             type=get_text(node, "type") or "",
             participant=get_jid(node, "participant"),
             recipient=get_jid(node, "recipient"),
-            t=int(t) if t and t.isdecimal() and len(t) <= 20 else None,
+            t=_time(node),
             offline=get_text(node, "offline"),
-            content=tuple(child for child in node.children() if child.tag != "list"),
+            content=tuple(child for child in node.children() if child.tag not in ("list", "participants")),
+            category=get_text(node, "category"),
+            participant_pn=get_jid(node, "participant_pn"),
+            readers=tuple(Readers.from_node(several, id) for several in node.children("participants")),
         )
+
+
+def _listed_id(item: Node) -> str:
+    """A further message; a newsletter's is known by its number there. Raises StanzaError."""
+    return get_text(item, "server_id") or require_text(item, "id")
+
+
+def _time(node: Node) -> int | None:
+    """The t attribute; None when it is no time, which is no reason to refuse."""
+    t = get_text(node, "t")
+    return int(t) if t and t.isdecimal() and len(t) <= 20 else None
 
 
 def ack(node: Node, *, error: int | None = None, me: Jid | None = None) -> Node:

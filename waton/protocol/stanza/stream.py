@@ -5,23 +5,38 @@ Source: Baileys Socket/socket.ts, whatsmeow connectionevents.go.
 
 from __future__ import annotations
 
-from waton.errors import Disconnected, DisconnectReason
+from waton.errors import BanReason, Disconnected, DisconnectReason
 from waton.jid import SERVER, Jid
 from waton.protocol.binary_node import Node, get_text
 
 _CODES = {
+    400: DisconnectReason.BAD_REQUEST,
     401: DisconnectReason.LOGGED_OUT,
+    402: DisconnectReason.TEMPORARY_BAN,
     403: DisconnectReason.FORBIDDEN,
     405: DisconnectReason.CLIENT_OUTDATED,
-    406: DisconnectReason.LOGGED_OUT,
+    406: DisconnectReason.UNKNOWN_LOGOUT,
     408: DisconnectReason.LOST,
-    409: DisconnectReason.FORBIDDEN,
+    409: DisconnectReason.REPLACED,
     411: DisconnectReason.MULTIDEVICE_MISMATCH,
+    413: DisconnectReason.TOKEN_EXPIRED,
+    414: DisconnectReason.TOKEN_INVALID,
+    415: DisconnectReason.NOT_FOUND,
+    418: DisconnectReason.CLIENT_UNKNOWN,
+    428: DisconnectReason.CLOSED,
+    429: DisconnectReason.RATE_LIMITED,
     440: DisconnectReason.REPLACED,
     500: DisconnectReason.BAD_SESSION,
+    501: DisconnectReason.EXPERIMENTAL,
     503: DisconnectReason.UNAVAILABLE,
     515: DisconnectReason.RESTART_REQUIRED,
+    516: DisconnectReason.DEVICE_REMOVED,
 }
+"""What a number means in either stanza."""
+_OF_FAILURE = {409: DisconnectReason.BAD_USER_AGENT}
+"""Where a failure means something else by it than a stream:error."""
+_LONGEST_WAIT = 10 * 365 * 86_400
+"""Seconds; what is longer is taken for this."""
 
 
 def success(t: int, lid: Jid, *, push_name: str = "") -> Node:
@@ -51,22 +66,59 @@ def conflict(kind: str) -> Node:
     return Node("conflict", {"type": kind})
 
 
+def temporary_ban(ban: int, seconds: int) -> Node:
+    """The server's refusal for a time, with what it is for (BanReason)."""
+    attrs: dict[str, str | Jid | None] = {"reason": "402", "code": str(ban), "expire": str(seconds), "location": "lab"}
+    return Node("failure", attrs)
+
+
 def disconnected_of(node: Node) -> Disconnected:
     """What a stream:error or failure means.
 
-    A conflict of type device_removed is a logout; any other conflict means replaced. An unknown code is BAD_SESSION and
-    keeps its number.
+    A conflict of type device_removed is a logout; any other conflict means replaced. In a stream:error an unknown code
+    is BAD_SESSION, as in Baileys; in a failure it is REFUSED, since a login that was refused once will be again. The
+    number is kept in either case.
     """
+    is_failure = node.tag == "failure"
+    code = _number(get_text(node, "reason" if is_failure else "code"))
     first = next(iter(node.children()), None)
-    text = get_text(node, "reason" if node.tag == "failure" else "code")
-    code = int(text) if text and text.isdecimal() and len(text) < 9 else None
     detail = first.tag if first is not None else ""
     if first is not None and first.tag == "conflict":
         removed = get_text(first, "type") == "device_removed"
         return Disconnected(DisconnectReason.LOGGED_OUT if removed else DisconnectReason.REPLACED, code, detail)
-    if code is None:
-        return Disconnected(DisconnectReason.BAD_SESSION, None, detail)
-    return Disconnected(_CODES.get(code, DisconnectReason.BAD_SESSION), code, detail)
+    unknown = DisconnectReason.REFUSED if is_failure else DisconnectReason.BAD_SESSION
+    reason = _CODES.get(code, unknown) if code is not None else unknown
+    if is_failure and code is not None:
+        reason = _OF_FAILURE.get(code, reason)
+    blamed = get_text(first, "id") if first is not None and first.tag == "ack" else None
+    return Disconnected(
+        reason, code, detail, retry_after=_wait(node), ban=_ban(node) if code == 402 else None, stanza=blamed or ""
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 9 else None
+
+
+def _wait(node: Node) -> float | None:
+    """Seconds: a ban's `expire`, or a `backoff`.
+
+    Guess: that a stream's last stanza says `backoff` as the errors of queries do; a capture of a 429 would settle it.
+    """
+    told = get_text(node, "expire") or get_text(node, "backoff") or ""
+    if not (told.isascii() and told.isdecimal()):
+        return None
+    return float(min(int(told), _LONGEST_WAIT)) if len(told) < 12 else float(_LONGEST_WAIT)
+
+
+def _ban(node: Node) -> BanReason | int | None:
+    code = _number(get_text(node, "code"))
+    return BanReason(code) if code is not None and code in set(BanReason) else code
+
+
+def edge_routing(info: bytes) -> Node:
+    """The server's word on where to connect the next time: said in the intro before the prologue."""
+    return Node("ib", {"from": SERVER}, [Node("edge_routing", None, [Node("routing_info", None, info)])])
 
 
 def offline_preview(*, messages: int, receipts: int, notifications: int, t: int) -> Node:

@@ -3,8 +3,10 @@
 /// A failure of a step; the record the step was given stays what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The record holds no session that could be used.
+    /// The record holds no session that could be used, or no sender key of our own.
     NoSession,
+    /// The record holds no sender key of the id that the message names.
+    NoSenderKey,
     /// No session's MAC key fits the message.
     BadMac,
     /// The message's key was used before, or was dropped with the oldest skipped keys.
@@ -17,7 +19,7 @@ pub enum Failure {
     InvalidKey,
     /// A prekey that the message names is not there.
     InvalidKeyId,
-    /// The signed prekey is not signed by the identity key.
+    /// The signed prekey is not signed by the identity key, or a group message not by its sender key.
     InvalidSignature,
     /// The message does not parse from this offset.
     Message(usize),

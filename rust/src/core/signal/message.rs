@@ -39,13 +39,13 @@ pub fn untyped(key: &[u8]) -> Option<PublicKey> {
     }
 }
 
-fn check_version(message: &[u8]) -> Result<(), Failure> {
+pub(super) fn check_version(message: &[u8]) -> Result<(), Failure> {
     let byte = *message.first().ok_or(Failure::Message(0))?;
     if byte >> 4 == VERSION && byte & 0x0f >= VERSION { Ok(()) } else { Err(Failure::Message(0)) }
 }
 
 /// What parsed; offsets are those of the whole message, whose protobuf begins after the version byte.
-fn at(malformed: Malformed) -> Failure {
+pub(super) fn at(malformed: Malformed) -> Failure {
     Failure::Message(malformed.0 + 1)
 }
 

@@ -53,11 +53,11 @@ impl Deref for Body<'_> {
     }
 }
 
-fn public(bytes: &[u8]) -> Result<PublicKey, Failure> {
+pub(super) fn public(bytes: &[u8]) -> Result<PublicKey, Failure> {
     untyped(bytes).ok_or(Failure::Record)
 }
 
-fn secret(bytes: &[u8]) -> Result<Secret, Failure> {
+pub(super) fn secret(bytes: &[u8]) -> Result<Secret, Failure> {
     Ok(Zeroizing::new(bytes.try_into().map_err(|_| Failure::Record)?))
 }
 

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import pytest
 
-from waton.errors import DisconnectReason
+from waton.errors import BanReason, DisconnectReason
 from waton.jid import SERVER, Jid
 from waton.protocol.binary_node import Node
 from waton.protocol.stanza import stream
 
 Reason = DisconnectReason
 
-# Source: Baileys Types/index.ts DisconnectReason; whatsmeow types/events ConnectFailureReason for 405, 406, 409.
+# Source: Baileys Types/index.ts DisconnectReason; whatsmeow types/events ConnectFailureReason; whatsapp-rust
+# src/client/node_io.rs for 409, 429 and 516 in a stream:error.
 CODES = [
+    (400, Reason.BAD_REQUEST),
     (401, Reason.LOGGED_OUT),
+    (402, Reason.TEMPORARY_BAN),
     (403, Reason.FORBIDDEN),
     (405, Reason.CLIENT_OUTDATED),
-    (406, Reason.LOGGED_OUT),
+    (406, Reason.UNKNOWN_LOGOUT),
     (408, Reason.LOST),
-    (409, Reason.FORBIDDEN),
     (411, Reason.MULTIDEVICE_MISMATCH),
+    (413, Reason.TOKEN_EXPIRED),
+    (414, Reason.TOKEN_INVALID),
+    (415, Reason.NOT_FOUND),
+    (418, Reason.CLIENT_UNKNOWN),
+    (428, Reason.CLOSED),
+    (429, Reason.RATE_LIMITED),
     (440, Reason.REPLACED),
     (500, Reason.BAD_SESSION),
+    (501, Reason.EXPERIMENTAL),
     (503, Reason.UNAVAILABLE),
     (515, Reason.RESTART_REQUIRED),
-    (516, Reason.BAD_SESSION),
-    (0, Reason.BAD_SESSION),
+    (516, Reason.DEVICE_REMOVED),
 ]
 
 
@@ -34,6 +42,64 @@ def test_a_code_means_the_same_in_both_stanzas(code: int, reason: DisconnectReas
     for node in (stream.stream_error(code), stream.failure(code)):
         ended = stream.disconnected_of(node)
         assert (ended.reason, ended.code) == (reason, code)
+
+
+def test_409_is_a_conflict_in_a_stream_and_a_user_agent_in_a_login() -> None:
+    assert stream.disconnected_of(stream.stream_error(409)).reason is Reason.REPLACED
+    assert stream.disconnected_of(stream.failure(409)).reason is Reason.BAD_USER_AGENT
+
+
+@pytest.mark.parametrize("code", [0, 404, 599, 99_999_999])
+def test_an_unknown_code_ends_a_session_and_refuses_a_login(code: int) -> None:
+    ended, refused = stream.disconnected_of(stream.stream_error(code)), stream.disconnected_of(stream.failure(code))
+    assert (ended.reason, ended.code) == (Reason.BAD_SESSION, code)
+    assert (refused.reason, refused.code) == (Reason.REFUSED, code)
+
+
+def test_every_reason_of_the_wire_can_be_told() -> None:
+    told = {
+        stream.disconnected_of(node(code)).reason
+        for code in range(600)
+        for node in (stream.failure, stream.stream_error)
+    }
+    assert told == set(Reason) - {Reason.LOCAL, Reason.PROTOCOL}
+
+
+@pytest.mark.parametrize(
+    ("number", "ban"),
+    [(101, BanReason.SENT_TO_TOO_MANY_PEOPLE), (106, BanReason.BROADCAST_LIST), (105, 105), (7, 7)],
+)
+def test_a_ban_says_what_for_and_how_long(number: int, ban: BanReason | int) -> None:
+    ended = stream.disconnected_of(stream.temporary_ban(number, 86_400))
+    assert (ended.reason, ended.code, ended.ban, ended.retry_after) == (Reason.TEMPORARY_BAN, 402, ban, 86_400.0)
+    assert isinstance(ended.ban, BanReason) is isinstance(ban, BanReason)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("60", 60.0),
+        ("0", 0.0),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("²", None),
+        ("9" * 5000, 315_360_000.0),
+    ],
+)
+def test_the_time_to_wait_is_bounded_and_a_number(text: str, seconds: float | None) -> None:
+    for name in ("expire", "backoff"):
+        ended = stream.disconnected_of(Node("failure", {"reason": "429", name: text}))
+        assert (ended.reason, ended.retry_after) == (Reason.RATE_LIMITED, seconds)
+    assert stream.disconnected_of(stream.failure(503)).retry_after is None
+
+
+def test_a_stream_error_names_the_stanza_that_was_not_acknowledged() -> None:
+    ended = stream.disconnected_of(stream.stream_error(None, Node("ack", {"id": "3EB0", "class": "message"})))
+    assert (ended.reason, ended.detail, ended.stanza) == (Reason.BAD_SESSION, "ack", "3EB0")
+    assert stream.disconnected_of(stream.stream_error(None, Node("ack"))).stanza == ""
+    assert stream.disconnected_of(stream.stream_error(None, Node("other", {"id": "3EB0"}))).stanza == ""
 
 
 @pytest.mark.parametrize("code", [None, 401, 440, 500, 515])
@@ -50,9 +116,11 @@ def test_a_conflict_without_a_type_is_a_replacement() -> None:
 
 
 @pytest.mark.parametrize("code", ["", "none", "-5", "9" * 5000])
-def test_a_code_that_is_no_number_is_a_bad_session(code: str) -> None:
+def test_a_code_that_is_no_number_is_no_code(code: str) -> None:
     ended = stream.disconnected_of(Node("stream:error", {"code": code}))
     assert (ended.reason, ended.code) == (Reason.BAD_SESSION, None)
+    refused = stream.disconnected_of(Node("failure", {"reason": code}))
+    assert (refused.reason, refused.code) == (Reason.REFUSED, None)
 
 
 def test_the_first_child_is_the_detail() -> None:
@@ -65,19 +133,6 @@ def test_a_failure_has_a_reason_and_a_stream_error_a_code() -> None:
     assert stream.failure(401).attrs == {"reason": "401", "location": "lab"}
     assert stream.disconnected_of(Node("failure", {"code": "401"})).code is None
     assert stream.disconnected_of(Node("stream:error", {"reason": "401"})).code is None
-
-
-@pytest.mark.parametrize("reason", Reason)
-def test_only_what_can_get_better_is_tried_again(reason: DisconnectReason) -> None:
-    final = {
-        Reason.LOGGED_OUT,
-        Reason.FORBIDDEN,
-        Reason.CLIENT_OUTDATED,
-        Reason.REPLACED,
-        Reason.MULTIDEVICE_MISMATCH,
-        Reason.LOCAL,
-    }
-    assert reason.is_retryable is (reason not in final)
 
 
 def test_the_welcome() -> None:

@@ -1,0 +1,197 @@
+"""Reconnecting in one round trip, and what happens when the server will not, cannot, or answers badly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+import pytest
+
+from tests.support.waton_client import WatonPeer, waton_peer
+from waton.client.events import ConnectionStatus
+from waton.errors import HandshakeError
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
+from waton.lab.faults import Defect, Fault, Harm, Moment
+from waton.lab.server import Lab
+from waton.protocol.credentials import Credentials, KeyPair
+from waton.protocol.noise import KnownServer
+from waton.protocol.stanza.iq import IqType
+from waton.protocol.trace import Layer, Trace
+
+XX, IK, FALLBACK = "XX", "IK", "XXfallback"
+
+
+@pytest.fixture
+def traces() -> list[Trace]:
+    """What the lab saw."""
+    return []
+
+
+@pytest.fixture
+async def lab(traces: list[Trace]) -> AsyncGenerator[Lab]:
+    lab = await Lab.start(clock=SystemClock(), entropy=SystemEntropy(), sink=traces.extend)
+    yield lab
+    await lab.stop()
+
+
+def handshakes(traces: list[Trace]) -> list[str]:
+    """How each connection that opened was opened, oldest first."""
+    opened = [json.loads(trace.detail) for trace in traces if (trace.layer, trace.name) == (Layer.STATE, "connection")]
+    return [detail["noise"] for detail in opened if detail["after"] == "open"]
+
+
+def known(credentials: Credentials) -> tuple[bytes, bytes]:
+    return credentials.server_static, credentials.server_chain
+
+
+async def reopened(waton: WatonPeer) -> None:
+    """Reconnect, and wait until that is done."""
+    before = waton.client.supervisor.connections
+    await waton.client.reconnect()
+    await waton.client.wait_open(10)
+    assert waton.client.supervisor.connections > before
+
+
+async def test_a_paired_client_resumes_and_a_restarted_one_does_too(lab: Lab, traces: list[Trace]) -> None:
+    phone, ada = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(phone)
+        assert handshakes(waton.traces) == [XX, XX], "the registration, and the first login"
+        await reopened(waton)
+        await waton.restart()
+        assert handshakes(waton.traces) == handshakes(traces) == [XX, XX, IK, IK]
+        await ada.send_text(waton.lid, "over a resumed connection")
+        await waton.message("over a resumed connection")
+        await waton.client.send_text(ada.lid, "and back")
+        assert (await ada.next_message()).text == "and back"
+
+
+async def test_an_unpaired_client_keeps_nothing_of_the_server(lab: Lab) -> None:
+    async with waton_peer(lab) as waton:
+        await waton.client.start()
+        await waton.client.wait_status(ConnectionStatus.QR, 10)
+        assert known(waton.client.credentials) == (b"", b"")
+
+
+async def test_a_server_that_declines_costs_a_round_trip(lab: Lab, traces: list[Trace]) -> None:
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(await lab.add_phone("Owner"))
+        lab.faults.next(Fault.declined())
+        await reopened(waton)
+        await reopened(waton)
+        assert handshakes(waton.traces)[2:] == handshakes(traces)[2:] == [FALLBACK, IK]
+
+
+async def test_a_server_with_another_key_is_learnt(lab: Lab) -> None:
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(await lab.add_phone("Owner"))
+        before = known(waton.client.credentials)
+        assert before[0] == lab.authority.static.public
+        lab.authority = replace(lab.authority, static=KeyPair.of(bytes(range(32))))
+        await reopened(waton)
+        assert waton.client.credentials.server_static == lab.authority.static.public != before[0]
+        await reopened(waton)
+        assert handshakes(waton.traces)[2:] == [FALLBACK, IK]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.frame(Harm.GARBAGE, Moment.SERVER_HELLO), *(Fault.certificate(defect) for defect in Defect)],
+    ids=str,
+)
+async def test_a_bad_answer_costs_the_kept_key_and_is_made_good_in_full(lab: Lab, fault: Fault) -> None:
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(await lab.add_phone("Owner"))
+        lab.faults.next(fault)
+        before = waton.client.supervisor.connections
+        await waton.client.reconnect()
+        await waton.client.wait_open(10)
+        assert waton.client.supervisor.connections == before + 2
+        assert handshakes(waton.traces)[2:] == [XX]
+        assert known(waton.client.credentials)[0] == lab.authority.static.public
+        await reopened(waton)
+        assert handshakes(waton.traces)[2:] == [XX, IK]
+
+
+async def test_a_server_that_is_bad_in_full_too_is_given_up(lab: Lab) -> None:
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(await lab.add_phone("Owner"))
+        lab.faults.next(Fault.certificate(Defect.LEAF_SIGNATURE), connections=2)
+        await waton.client.reconnect()
+        with pytest.raises(HandshakeError):
+            await waton.client.wait_status(ConnectionStatus.CONNECTING, 10)
+        assert known(waton.client.credentials) == (b"", b"")
+
+
+@pytest.mark.parametrize("harm", [Harm.CLOSE, Harm.TRUNCATED])
+async def test_a_wire_that_broke_in_the_handshake_costs_one_full_handshake_and_not_the_key(
+    lab: Lab, harm: Harm
+) -> None:
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(await lab.add_phone("Owner"))
+        lab.faults.next(Fault.frame(harm, Moment.SERVER_HELLO))
+        await reopened(waton)
+        assert handshakes(waton.traces)[2:] == [XX]
+        await reopened(waton)
+        assert handshakes(waton.traces)[2:] == [XX, IK]
+
+
+async def test_a_chain_that_has_run_out_is_not_resumed_with(lab: Lab) -> None:
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(await lab.add_phone("Owner"))
+        mine = waton.client.credentials
+        expired = lab.authority.chain(lab.clock.now(), lab.entropy, Defect.DATES)
+        async with waton.client.pipeline.step() as step:
+            waton.client.account.keep(step, mine.evolve(server_chain=expired))
+        await reopened(waton)
+        assert handshakes(waton.traces)[2:] == [XX]
+        assert KnownServer(*known(waton.client.credentials)).is_good(lab.root, lab.clock.now())
+        await reopened(waton)
+        assert handshakes(waton.traces)[2:] == [XX, IK]
+
+
+async def test_resuming_can_be_switched_off(lab: Lab) -> None:
+    async with waton_peer(lab, "Owner") as waton:
+        waton.client.config = replace(waton.client.config, resume=False)
+        await waton.pair(await lab.add_phone("Owner"))
+        await reopened(waton)
+        assert handshakes(waton.traces) == [XX, XX, XX]
+
+
+async def test_logging_out_forgets_the_server(lab: Lab) -> None:
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(await lab.add_phone("Owner"))
+        assert known(waton.client.credentials)[0]
+        await waton.client.logout()
+        assert known(waton.client.credentials) == (b"", b"")
+
+
+async def test_the_route_is_said_on_the_next_connection(lab: Lab, traces: list[Trace]) -> None:
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(await lab.add_phone("Owner"))
+        assert not [trace for trace in traces if trace.name == "lab.routed"]
+        await reopened(waton)
+        [routed] = [json.loads(trace.detail) for trace in traces if trace.name == "lab.routed"]
+        assert routed["known"] is True
+
+
+async def test_a_login_measures_the_servers_clock_and_a_ping_the_way(lab: Lab) -> None:
+    async with waton_peer(lab, "Owner") as waton:
+        waton.client.config = replace(waton.client.config, keepalive=0.05)
+        await waton.pair(await lab.add_phone("Owner"))
+        await reopened(waton)
+
+        def measured() -> list[dict[str, object]]:
+            return [json.loads(trace.detail) for trace in waton.traces if trace.name == "keepalive"]
+
+        assert [one for one in measured() if one["by"] == "success"]
+        while not [one for one in measured() if one.get("by") == "ping"]:
+            await waton.client.query("w:p", IqType.GET, None)
+        keepalive = waton.client.supervisor.keepalive
+        assert keepalive is not None
+        assert keepalive.skew is not None
+        assert keepalive.round_trip is not None
+        assert abs(keepalive.skew) < 0.5 + keepalive.round_trip + 0.5
+        assert 0.0 <= keepalive.round_trip < 5.0

@@ -1,0 +1,105 @@
+"""What could not be read is asked for and comes: sessions and sender keys lost on either side, identities that changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from tests.support.memory_store import MemoryStore
+from tests.support.waton_client import WatonPeer, waton_peer
+from waton.client.events import MessageUndecryptable
+from waton.infra.clock import SystemClock
+from waton.infra.entropy import SystemEntropy
+from waton.lab.phone import Phone
+from waton.lab.server import Lab
+from waton.ports import RecordKind
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+async def lab() -> AsyncGenerator[Lab]:
+    started = await Lab.start(clock=SystemClock(), entropy=SystemEntropy())
+    yield started
+    await started.stop()
+
+
+async def reads(phone: Phone, text: str) -> None:
+    """The phone's next message is this one."""
+    assert (await phone.next_message()).text == text
+
+
+def lose(waton: WatonPeer, *kinds: RecordKind) -> None:
+    """All of the client's records of these kinds are gone, as after a restored backup."""
+    store = waton.store
+    assert isinstance(store, MemoryStore)
+    for kind, key in list(store.records):
+        if kind in kinds:
+            del store.records[kind, key]
+
+
+async def unread(waton: WatonPeer) -> MessageUndecryptable:
+    return await waton.event(lambda event: event if isinstance(event, MessageUndecryptable) else None)
+
+
+async def test_a_session_lost_here_is_made_anew_and_the_message_comes(lab: Lab) -> None:
+    owner, ada = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(owner)
+        await waton.client.send_text(ada.lid, "hello")
+        await reads(ada, "hello")
+        await ada.send_text(waton.lid, "one")
+        await waton.message("one")
+        lose(waton, RecordKind.SESSION)
+        await ada.send_text(waton.lid, "two")
+        failed = await unread(waton)
+        assert (failed.reason, failed.will_retry, failed.retry_count) == ("no_session", True, 1)
+        await waton.message("two")
+        assert (await unread(waton)).is_resolved
+        await ada.send_text(waton.lid, "three")
+        await waton.message("three")
+        await waton.client.send_text(ada.lid, "four")
+        await reads(ada, "four")
+        assert await waton.store.keys(RecordKind.RETRY, "in ") == []
+
+
+async def test_a_sender_key_lost_here_is_told_again(lab: Lab) -> None:
+    owner, ada = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(owner)
+        group = await ada.create_group("Friends", [owner.lid])
+        await ada.send_text(group, "one")
+        await waton.message("one")
+        lose(waton, RecordKind.SENDER_KEY)
+        await ada.send_text(group, "two")
+        assert (await unread(waton)).reason == "no_sender_key"
+        await waton.message("two")
+        await ada.send_text(group, "three")
+        await waton.message("three")
+
+
+@pytest.mark.parametrize("where", ["person", "group"])
+async def test_what_a_phone_cannot_read_is_sent_again_to_it_alone(lab: Lab, where: str) -> None:
+    owner, ada, bob = [await lab.add_phone(name) for name in ("Owner", "Ada", "Bob")]
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(owner)
+        to = ada.lid if where == "person" else await ada.create_group("Friends", [owner.lid, bob.lid])
+        await waton.client.send_text(to, "one")
+        await reads(ada, "one")
+        forget(lab, ada)
+        await waton.client.send_text(to, "two")
+        await reads(ada, "two")
+        await waton.client.send_text(to, "three")
+        await reads(ada, "three")
+        if where == "group":
+            assert [message.text for message in bob.messages] == ["one", "two", "three"]
+        assert [trace.detail for trace in waton.traces if trace.name == "retry"]
+
+
+def forget(lab: Lab, phone: Phone) -> None:
+    """The phone's sessions and sender keys are gone."""
+    with lab.service.world.step():
+        lab.service.world.database.write(
+            "DELETE FROM phone_record WHERE account = ? AND kind IN ('session', 'sender_key')", phone.account.id
+        )

@@ -1,0 +1,233 @@
+"""Decryption: the ciphertexts of one <message>, each opened once, in the unit of work of its stanza.
+
+A stanza may carry several: a session message with the author's sender key, then the content under that key. Sessions go
+first, so that a key told by a stanza opens the same stanza. What opens is kept in the step; what does not open leaves
+no trace in any record and is returned with its reason. Nothing here decides what becomes of a failure.
+
+A session is looked for under the author's canonical address; when that fails, under the author's other address, where a
+session may have been left behind. Sender keys live under the canonical address alone.
+
+Source: whatsapp-rust src/message.rs (two passes, duplicates are silent), Baileys Utils/decode-wa-message.ts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from waton._core import PreKeyMessage
+from waton.client import addresses
+from waton.client.event_pipeline import Step
+from waton.errors import DecodeError, DecryptError, DecryptReason, UntrustedIdentity
+from waton.jid import Jid, signal_address
+from waton.ports import RecordKind
+from waton.protocol import message as content
+from waton.protocol import proto, signal_repo
+from waton.protocol.group_cipher import GroupCipher, sender_key_name
+from waton.protocol.signal_repo import EncType
+from waton.protocol.stanza.message import Enc
+from waton.utils.padding import unpad
+
+if TYPE_CHECKING:
+    from waton.client.client import Client
+
+DECODE = "decode"
+"""Reason of a ciphertext that is not what its type says."""
+MALFORMED = "malformed"
+"""Reason of a plaintext that is no message."""
+UNTRUSTED = "untrusted_identity"
+"""Reason of a message under a changed identity that the client's policy does not take."""
+_ORDER: dict[str, int] = {EncType.PKMSG: 0, EncType.MSG: 0, EncType.SKMSG: 1}
+_MOST_ENCS = 16
+"""Ciphertexts looked at in one stanza; no client sends more than three."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Opened:
+    """One ciphertext that could be read."""
+
+    type: str
+    plain: bytes
+    """Unpadded."""
+    message: proto.Message
+
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """One ciphertext that could not be read."""
+
+    enc: Enc
+    reason: str
+    """DecryptReason's spelling, or DECODE, MALFORMED or UNTRUSTED."""
+
+    @property
+    def is_duplicate(self) -> bool:
+        return self.reason == DecryptReason.DUPLICATE
+
+
+@dataclass(slots=True, repr=False)
+class Reading:
+    """What came of one stanza's ciphertexts."""
+
+    opened: list[Opened] = field(default_factory=list[Opened])
+    unopened: list[Unopened] = field(default_factory=list[Unopened])
+
+    @property
+    def contents(self) -> list[Opened]:
+        """Those that say something; a sender key alone says nothing."""
+        return [one for one in self.opened if content.kind_of(one.message)]
+
+    @property
+    def failure(self) -> Unopened | None:
+        """Why there is no content: the last failure that is no duplicate. None when there is none."""
+        failures = [one for one in self.unopened if not one.is_duplicate]
+        return failures[-1] if failures and not self.contents else None
+
+    @property
+    def is_duplicate(self) -> bool:
+        """All that could say something was read before."""
+        return not self.contents and self.failure is None and bool(self.unopened)
+
+
+class Decryption:
+    """Opens ciphertexts for one client."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def read(self, step: Step, chat: Jid, author: Jid, encs: Sequence[Enc]) -> Reading:
+        """Open what can be opened. Hold the author's lock.
+
+        Args:
+            step: the stanza's unit of work.
+            chat: the conversation; a sender key counts for this group only.
+            author: the device that encrypted.
+            encs: as the stanza has them.
+        """
+        reading = Reading()
+        for enc in sorted(encs[:_MOST_ENCS], key=lambda enc: _ORDER.get(enc.type, 2)):
+            try:
+                plain = await self._open(step, chat, author, enc)
+            except DecryptError as error:
+                reading.unopened.append(Unopened(enc, error.reason.value))
+            except DecodeError:
+                reading.unopened.append(Unopened(enc, DECODE))
+            except UntrustedIdentity:
+                reading.unopened.append(Unopened(enc, UNTRUSTED))
+            else:
+                await self._take(step, reading, chat, author, enc, plain)
+        return reading
+
+    async def _take(self, step: Step, reading: Reading, chat: Jid, author: Jid, enc: Enc, plain: bytes) -> None:
+        try:
+            message = content.parse_message(plain)
+        except DecodeError:
+            reading.unopened.append(Unopened(enc, MALFORMED))
+            return
+        reading.opened.append(Opened(enc.type, plain, message))
+        await self._take_sender_key(step, chat, author, message)
+
+    async def _open(self, step: Step, chat: Jid, author: Jid, enc: Enc) -> bytes:
+        if enc.type in (EncType.PKMSG, EncType.MSG):
+            return unpad(await self._open_session(step, author, enc))
+        if enc.type == EncType.SKMSG and chat.is_group:
+            return unpad(await self._open_group(step, chat, author, enc))
+        raise DecryptError(DecryptReason.UNSUPPORTED, author)
+
+    # --- sessions -----------------------------------------------------------------------------------------------------
+
+    async def _open_session(self, step: Step, author: Jid, enc: Enc) -> bytes:
+        key = signal_address(await addresses.canonical(step, author))
+        record = await step.load(RecordKind.SESSION, key)
+        try:
+            return await self._step(step, author, key, record, enc)
+        except DecryptError as error:
+            other = await self._left_behind(step, author, key, error)
+            if other is None:
+                raise
+            plain = await self._step(step, author, key, await step.load(RecordKind.SESSION, other), enc)
+            step.save(RecordKind.SESSION, other, None)
+            step.transition("migration", "other address", "canonical", kind="session")
+            return plain
+
+    async def _left_behind(self, step: Step, author: Jid, key: str, error: DecryptError) -> str | None:
+        """The name of a session under the author's other address, when trying it makes sense."""
+        if error.reason is DecryptReason.DUPLICATE:
+            return None
+        other = await addresses.phone_number(step, author)
+        name = None if other is None else signal_address(other)
+        return name if name != key and name and await step.load(RecordKind.SESSION, name) is not None else None
+
+    async def _step(self, step: Step, author: Jid, key: str, record: bytes | None, enc: Enc) -> bytes:
+        trusted = await step.load(RecordKind.IDENTITY, key)
+        try:
+            opened = await self._decrypt(step, author, record, trusted, enc)
+        except UntrustedIdentity as error:
+            # It is authentic: whoever wrote it holds the new key. Whether we take it is the client's policy.
+            await self._client.identities.take(step, author, key, error)
+            trusted = error.new
+            opened = await self._decrypt(step, author, record, trusted, enc)
+        step.save(RecordKind.SESSION, key, opened.record)
+        self._note(step, key, opened, trusted)
+        return opened.plaintext
+
+    async def _decrypt(
+        self, step: Step, author: Jid, record: bytes | None, trusted: bytes | None, enc: Enc
+    ) -> signal_repo.Decrypted:
+        try:
+            return signal_repo.decrypt(
+                EncType(enc.type),
+                enc.ciphertext,
+                record=record,
+                local=signal_repo.LocalIdentity.of(self._client.credentials),
+                keys=await self._prekeys(step, enc),
+                trusted_identity=trusted,
+                sender=author,
+                entropy=self._client.entropy.take(32),
+            )
+        except DecryptError as error:
+            raise DecryptError(error.reason, author) from error
+
+    async def _prekeys(self, step: Step, enc: Enc) -> signal_repo.PreKeyLookup | None:
+        """The private prekeys a pkmsg names, as far as we have them."""
+        if enc.type != EncType.PKMSG:
+            return None
+        named = PreKeyMessage.parse(enc.ciphertext)
+        signed = await step.load(RecordKind.SIGNED_PREKEY, str(named.signed_prekey_id))
+        once = None if named.prekey_id is None else await step.load(RecordKind.PREKEY, str(named.prekey_id))
+        return signal_repo.PreKeyLookup(signed_prekey_private=signed, prekey_private=once)
+
+    def _note(self, step: Step, key: str, opened: signal_repo.Decrypted, trusted: bytes | None) -> None:
+        if opened.identity_key is not None and trusted is None:
+            step.save(RecordKind.IDENTITY, key, opened.identity_key)
+            step.transition("identity", "unknown", "known")
+        if opened.spent_prekey_id is not None:
+            step.save(RecordKind.PREKEY, str(opened.spent_prekey_id), None)
+            step.transition("prekey", "unused", "spent", id=opened.spent_prekey_id)
+        step.transition("ratchet", "ready", "advanced")
+
+    # --- sender keys --------------------------------------------------------------------------------------------------
+
+    async def _open_group(self, step: Step, group: Jid, author: Jid, enc: Enc) -> bytes:
+        name = sender_key_name(group, await addresses.canonical(step, author))
+        cipher = GroupCipher(await step.load(RecordKind.SENDER_KEY, name))
+        opened = cipher.decrypt(enc.ciphertext, sender=author)
+        step.save(RecordKind.SENDER_KEY, name, opened.record)
+        step.transition("sender_key", "ready", "advanced")
+        return opened.plaintext
+
+    async def _take_sender_key(self, step: Step, chat: Jid, author: Jid, message: proto.Message) -> None:
+        told = message.senderKeyDistributionMessage
+        distribution = told.axolotlSenderKeyDistributionMessage
+        if not distribution or not chat.is_group or told.groupId not in ("", str(chat)):
+            return
+        name = sender_key_name(chat, await addresses.canonical(step, author))
+        cipher = GroupCipher(await step.load(RecordKind.SENDER_KEY, name))
+        try:
+            known = cipher.process(distribution).record
+        except (DecodeError, DecryptError):
+            step.transition("sender_key", "told", "refused")
+            return
+        step.save(RecordKind.SENDER_KEY, name, known)
+        step.transition("sender_key", "unknown" if cipher.record is None else "known", "told")

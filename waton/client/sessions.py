@@ -1,0 +1,172 @@
+"""Sessions: one ciphertext for each of many devices, each in its own Signal session.
+
+Missing bundles are asked for first (network, no lock held); then, in a unit of work and with the locks of all people
+involved, sessions are opened and ratchets turned. One device without a bundle, or with a bad one, never fails the
+others: it is left out, with the reason.
+
+Source: Baileys Socket/messages-send.ts assertSessions for the question; docs/parity/better.md for what is done
+otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from waton._core import PreKeyBundle, session_archive, session_is_open
+from waton.client import addresses
+from waton.client.event_pipeline import Step
+from waton.errors import DecryptError, InvalidSignature, IqError, RemoteProtocolError, StorageError, UntrustedIdentity
+from waton.jid import Jid, signal_address
+from waton.ports import RecordKind
+from waton.protocol import signal_repo
+from waton.protocol.binary_node import Node, get_jid, get_text, require_child
+from waton.protocol.stanza import encrypt, iq
+from waton.protocol.stanza.message import Enc
+
+if TYPE_CHECKING:
+    from waton.client.client import Client
+
+BUNDLES_AT_ONCE = 200
+"""Devices in one question for bundles."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Target:
+    """One device to encrypt for."""
+
+    wire: Jid
+    """How the stanza names it."""
+    plain: bytes
+    """The padded plaintext."""
+
+
+@dataclass(slots=True, repr=False)
+class Sealed:
+    """What came of encrypting for many devices."""
+
+    encs: list[tuple[Jid, Enc]] = field(default_factory=list[tuple[Jid, Enc]])
+    skipped: dict[Jid, str] = field(default_factory=dict[Jid, str])
+    """Devices left out, and why."""
+
+    @property
+    def opens(self) -> bool:
+        """True when any of them opens a session: our device identity has to go along."""
+        return any(enc.type == signal_repo.EncType.PKMSG for _, enc in self.encs)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Bundles:
+    """What the server gave for devices without a session."""
+
+    found: Mapping[Jid, PreKeyBundle] = field(default_factory=dict[Jid, PreKeyBundle])
+    refused: Mapping[Jid, str] = field(default_factory=dict[Jid, str])
+
+
+class Sessions:
+    """The Signal sessions of one client."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    # --- bundles ------------------------------------------------------------------------------------------------------
+
+    async def missing(self, devices: Sequence[Jid]) -> list[Jid]:
+        """Those of the devices with which no session is open."""
+        store = self._client.store
+        names = await addresses.canonical_many(store, devices)
+        keys = {device: signal_address(names[device]) for device in devices}
+        records = await store.load_many(RecordKind.SESSION, keys.values())
+        return [device for device in devices if not _is_usable(records.get(keys[device]))]
+
+    async def bundles_for(self, devices: Sequence[Jid], *, all_of_them: bool = False) -> Bundles:
+        """Ask for the bundles of those without a session (or of all). Raises Disconnected, QueryTimeout, IqError."""
+        wanted = list(devices) if all_of_them else await self.missing(devices)
+        found: dict[Jid, PreKeyBundle] = {}
+        refused = dict.fromkeys(wanted, "no answer for this device")
+        for at in range(0, len(wanted), BUNDLES_AT_ONCE):
+            await self._ask(wanted[at : at + BUNDLES_AT_ONCE], found, refused)
+        return Bundles(found, refused)
+
+    async def _ask(self, wanted: Sequence[Jid], found: dict[Jid, PreKeyBundle], refused: dict[Jid, str]) -> None:
+        try:
+            answer = await self._client.query("encrypt", iq.IqType.GET, encrypt.bundles_query(wanted))
+        except IqError as error:
+            refused.update(dict.fromkeys(wanted, f"the server refused: {error.code} {error.text}"))
+            return
+        for user in require_child(answer, "list").children("user"):
+            jid = get_jid(user, "jid")
+            if jid is None or jid not in refused:
+                continue
+            try:
+                found[jid] = signal_repo.bundle_from_node(user)
+                del refused[jid]
+            except RemoteProtocolError as error:
+                refused[jid] = _why(user) or str(error)
+
+    # --- sealing ------------------------------------------------------------------------------------------------------
+
+    async def seal(self, step: Step, targets: Iterable[Target], bundles: Bundles) -> Sealed:
+        """A ciphertext for each device that one can be made for. Hold the locks of all of them."""
+        wanted = list(targets)
+        sealed = Sealed(skipped=dict(bundles.refused))
+        names = await addresses.canonical_many(step, [target.wire for target in wanted])
+        keys = {wire: signal_address(name) for wire, name in names.items()}
+        records = await step.load_many(RecordKind.SESSION, keys.values())
+        for target in wanted:
+            key = keys[target.wire]
+            try:
+                record = records.get(key)
+                bundle = bundles.found.get(target.wire)
+                if bundle is not None and not _is_usable(record):
+                    record = await self.open(step, target.wire, key, record, bundle)
+                done = signal_repo.encrypt(record or b"", target.plain)
+            except (InvalidSignature, DecryptError, StorageError, UntrustedIdentity) as error:
+                sealed.skipped.setdefault(target.wire, str(error))
+                continue
+            records[key] = done.record
+            step.save(RecordKind.SESSION, key, done.record)
+            sealed.encs.append((target.wire, Enc(done.type, done.ciphertext)))
+            sealed.skipped.pop(target.wire, None)
+        return sealed
+
+    async def open(self, step: Step, device: Jid, key: str, record: bytes | None, bundle: PreKeyBundle) -> bytes:
+        """A record with a fresh session from this bundle; saved by the caller.
+
+        Raises:
+            InvalidSignature: the signed prekey is not signed by the bundle's identity key.
+            UntrustedIdentity: that key is another than the known one, and the client's policy does not take it.
+        """
+        local = signal_repo.LocalIdentity.of(self._client.credentials)
+        opened = signal_repo.open_session(record, bundle, local, entropy=self._client.entropy.take(64))
+        await self._client.identities.take_bundle(step, device, key, bundle.identity_key)
+        step.transition("session", "none", "open", device=device.device)
+        return opened
+
+    async def archive(self, step: Step, device: Jid) -> None:
+        """Put the open session aside: what we send next opens another, and what still comes in it can be read."""
+        key = signal_address(await addresses.canonical(step, device))
+        record = await step.load(RecordKind.SESSION, key)
+        if record is None:
+            return
+        try:
+            step.save(RecordKind.SESSION, key, session_archive(record))
+        except StorageError:
+            step.save(RecordKind.SESSION, key, None)  # damaged: nothing can be read with it
+        step.transition("session", "open", "archived", device=device.device)
+
+
+def _is_usable(record: bytes | None) -> bool:
+    try:
+        return record is not None and session_is_open(record)
+    except StorageError:
+        return True  # damaged: no bundle is spent on it, and sealing says so of this device alone
+
+
+def _why(user: Node) -> str | None:
+    refused = user.child("error")
+    return None if refused is None else get_text(refused, "text") or "refused"
+
+
+__all__ = ["Bundles", "Sealed", "Sessions", "Target"]
