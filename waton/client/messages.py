@@ -15,7 +15,7 @@ docs/parity/better.md for what is done otherwise than Baileys does it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,9 @@ from waton.ports import RecordKind
 from waton.protocol import message as content
 from waton.protocol import proto
 from waton.protocol.binary_node import Node, get_int, get_text
+from waton.protocol.message_labels import Labels, labels_of
 from waton.protocol.participant_hash import participant_hash
+from waton.protocol.reporting_token import reporting_node
 from waton.protocol.signal_repo import EncType
 from waton.protocol.stanza.group import GroupMetadata
 from waton.protocol.stanza.message import Enc, OutgoingMessage
@@ -80,11 +82,16 @@ class _Outgoing:
     me: Jid
     """Our own device, as this conversation addresses it."""
     message: proto.Message
+    labels: Labels = field(init=False)
+    """What its stanza says about it."""
     devices: tuple[Jid, ...] = ()
     """Whom it is made for, our own device included."""
     sealed: Sealed = field(default_factory=Sealed)
     readers: tuple[Jid, ...] = ()
     """Who can read it."""
+
+    def __post_init__(self) -> None:
+        self.labels = labels_of(self.message)
 
     @property
     def phash(self) -> str:
@@ -178,8 +185,7 @@ class Sender:
             if not outgoing.sealed.encs:
                 raise LocalProtocolError("no device could be encrypted for")
             outgoing.readers = tuple(jid for jid, _ in outgoing.sealed.encs)
-            stanza = self._stanza(outgoing, extra=await self._extra(step, outgoing))
-            return self._store(step, outgoing, replace(stanza, encs=tuple(outgoing.sealed.encs)))
+            return self._store(step, outgoing, self._stanza(outgoing, await self._beside(step, outgoing)))
 
     async def _targets(self, outgoing: _Outgoing) -> list[Target]:
         """All devices of the recipient and our own others; our own get the wrapped form."""
@@ -198,10 +204,6 @@ class Sender:
             body = wrapped if client.is_me(device) else plain
             targets.append(Target(device, pad(body, self._entropy(1)[0])))
         return targets
-
-    async def _extra(self, step: Step, outgoing: _Outgoing) -> tuple[Node, ...]:
-        """What a message carries besides its ciphertexts."""
-        return ()
 
     # --- a group ------------------------------------------------------------------------------------------------------
 
@@ -242,9 +244,8 @@ class Sender:
         step.save(RecordKind.SENDER_KEY, key.name, once.record)
         client.groups.told(step, outgoing.to, key, (jid for jid, _ in outgoing.sealed.encs))
         stanza = replace(
-            self._stanza(outgoing, extra=await self._extra(step, outgoing)),
-            encs=tuple(outgoing.sealed.encs),
-            bare=self._enc(outgoing, EncType.SKMSG, once.ciphertext),
+            self._stanza(outgoing, await self._beside(step, outgoing)),
+            bare=self._labelled(outgoing, Enc(EncType.SKMSG, once.ciphertext)),
             phash=outgoing.phash,
             addressing_mode=metadata.addressing_mode,
             expiration=metadata.ephemeral or None,
@@ -257,12 +258,30 @@ class Sender:
 
     # --- storing ------------------------------------------------------------------------------------------------------
 
-    def _enc(self, outgoing: _Outgoing, type: EncType, ciphertext: bytes) -> Enc:
-        return Enc(type, ciphertext)
+    @staticmethod
+    def _labelled(outgoing: _Outgoing, enc: Enc) -> Enc:
+        return replace(enc, mediatype=outgoing.labels.mediatype, decrypt_fail=outgoing.labels.decrypt_fail)
 
-    def _stanza(self, outgoing: _Outgoing, *, extra: tuple[Node, ...]) -> OutgoingMessage:
-        identity = self._client.credentials.account if outgoing.sealed.opens else b""
-        return OutgoingMessage(id=outgoing.id, to=outgoing.to, encs=(), device_identity=identity, extra=extra)
+    def _stanza(self, outgoing: _Outgoing, beside: Iterable[Node | None]) -> OutgoingMessage:
+        # In a group each device's own ciphertext is only a key; the labels are the content's.
+        is_key = outgoing.to.is_group
+        encs = ((jid, enc if is_key else self._labelled(outgoing, enc)) for jid, enc in outgoing.sealed.encs)
+        return OutgoingMessage(
+            id=outgoing.id,
+            to=outgoing.to,
+            encs=tuple(encs),
+            type=outgoing.labels.type,
+            device_identity=self._client.credentials.account if outgoing.sealed.opens else b"",
+            edit=outgoing.labels.edit,
+            extra=tuple(node for node in beside if node is not None),
+        )
+
+    async def _beside(self, step: Step, outgoing: _Outgoing) -> list[Node | None]:
+        """What a message carries besides its ciphertexts, in the order of Baileys."""
+        message = outgoing.message
+        plain = message.SerializeToString()
+        reporting = reporting_node(message, plain, id=outgoing.id, sender=outgoing.me, chat=outgoing.to)
+        return [reporting, outgoing.labels.meta]
 
     def _store(self, step: Step, outgoing: _Outgoing, stanza: OutgoingMessage) -> Entry:
         now = int(self._client.clock.now())
@@ -271,6 +290,8 @@ class Sender:
             at=now,
             message=outgoing.message.SerializeToString(),
             type=stanza.type,
+            mediatype=outgoing.labels.mediatype,
+            decrypt_fail=outgoing.labels.decrypt_fail,
             edit=stanza.edit,
             addressing_mode=stanza.addressing_mode,
             ephemeral=stanza.expiration,
