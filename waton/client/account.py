@@ -36,6 +36,8 @@ class Account:
         self._client = client
         self._credentials: Credentials | None = None
         self._rotation: asyncio.Task[None] | None = None
+        self.code = pairing.CodePairing(client)
+        """The pairing code on show, if any."""
 
     # --- credentials --------------------------------------------------------------------------------------------------
 
@@ -91,6 +93,7 @@ class Account:
     def connecting(self) -> None:
         """A new connection: what an earlier one showed is over."""
         self._rotation = None
+        self.code.reset()
 
     async def show_qrs(self, node: Node, trace: int) -> None:
         """Take a pair-device: show its refs one after the other."""
@@ -103,14 +106,17 @@ class Account:
         def show(qr: pairing.QrShown) -> None:
             client.status.move(ConnectionStatus.QR, qr=qr.text, qr_expires_at=qr.expires_at, qr_left=qr.left)
 
-        await pairing.QrRotation(self.credentials, client.config.browser, client.clock, show).run(node)
+        rotation = pairing.QrRotation(
+            self.credentials, client.config.browser, client.clock, show, lambda: self.code.expires_at
+        )
+        await rotation.run(node)
 
     async def pair(self, node: Node, trace: int) -> None:
         """Take a pair-success: verify, store, answer. Raises PairingError."""
         client = self._client
         success = PairSuccess.from_node(node)
         try:
-            paired = pairing.accept(self.credentials, success, client.entropy.take(64))
+            paired = pairing.accept(self.credentials, success, client.entropy.take(64), self.code.secrets)
         except PairingError as error:
             await client.supervisor.live().send(pairing.refusal(success, error), trace)
             raise

@@ -20,6 +20,7 @@ from waton.client import addresses, notifications
 from waton.client.account import Account
 from waton.client.backoff import Backoff
 from waton.client.decryption import Decryption
+from waton.client.device_list import DeviceChange
 from waton.client.devices import DeviceLists
 from waton.client.envelope import IncomingKind, classify_incoming_node
 from waton.client.event_pipeline import EventPipeline, Step
@@ -123,7 +124,7 @@ class Client:
         self.account = Account(self)
         self.supervisor = Supervisor(self)
         self.status = Status(self)
-        self.devices = DeviceLists(self._ask_devices, clock)
+        self.devices = DeviceLists(self._ask_devices, clock, store)
         self._locks = KeyedLocks()
         self._lanes = Lanes(self._report)
         self.drained = asyncio.Event()
@@ -201,6 +202,33 @@ class Client:
                 for pn, lid in some:
                     await addresses.learn(step, pn, lid, source=source)
 
+    async def devices_of(self, users: Iterable[Jid]) -> dict[Jid, usync.UserResult]:
+        """Everybody's devices, and what has changed about them acted on. See DeviceLists.of."""
+        found = await self.devices.of(users)
+        await self.settle_devices()
+        return found
+
+    async def settle_devices(self) -> None:
+        """Act on what has changed in device lists: put sessions with devices that are gone aside."""
+        changes = self.devices.changes
+        for at in range(0, len(changes), _LEARNT_AT_ONCE):
+            some = changes[at : at + _LEARNT_AT_ONCE]
+            async with self.hold([change.user for change in some]), self.pipeline.step() as step:
+                for change in some:
+                    await self._settle_device_change(step, change)
+
+    async def _settle_device_change(self, step: Step, change: DeviceChange) -> None:
+        gone = [*change.removed, change.user.with_device(0)] if change.is_reregistered else change.removed
+        for device in gone:
+            await self.sessions.archive(step, device)
+        if change.is_news and not change.is_first:
+            names = await addresses.known_as(step, [change.user])
+            stale = [name.with_device(device.device) for name in names for device in gone]
+            self.groups.mark_stale(step, stale)
+            added, removed = len(change.added), len(change.removed)
+            step.transition("devices", "known", "changed", added=added, removed=removed)
+        await self.devices.settle(step, change)
+
     def name_of(self, person: Jid) -> str | None:
         """The latest push name that this run has seen of somebody."""
         return self._names.get(person.bare)
@@ -269,6 +297,23 @@ class Client:
     async def wait_status(self, status: ConnectionStatus, timeout: float | None = None) -> None:
         """Wait until this status; raises like wait_open."""
         await self.status.wait_for(status, timeout)
+
+    async def request_pairing_code(self, phone: str, code: str | None = None) -> str:
+        """Ask to be linked by a code, beside the QRs: the person types it on their phone within three minutes.
+
+        Args:
+            phone: the account's international phone number, as people write it.
+            code: eight of 123456789ABCDEFGHJKLMNPQRSTVWXYZ; invented when None.
+        Returns:
+            the code. What comes of it shows in the status: PAIRED and OPEN, or an update with an error.
+        Raises:
+            ValueError: the number or the code cannot be one.
+            LocalProtocolError: this device is paired already.
+            IqError: the service refuses, for example because too many codes were asked for (429).
+            PairingError: its answer names no ref.
+            TimeoutError, QueryTimeout, Disconnected: there is no connection to ask on.
+        """
+        return await self.account.code.request(phone, code)
 
     async def reconnect(self) -> None:
         """Drop the connection, if any, and connect again at once; also after the client has given up."""

@@ -126,6 +126,9 @@ class MessageKey:
     is_view_once: bool = False
     """The server kept the content back because it may be seen once, on the phone."""
 
+    def __repr__(self) -> str:
+        return f"<MessageKey {self.id}>"
+
 
 class UpsertType(StrEnum):
     """Whether a message is news."""

@@ -189,6 +189,8 @@ def read_identity_change(node: Node) -> IdentityChange | IdentityChangeOutcome:
         return _outcome(IdentityChangeCode.INVALID_NOTIFICATION)
     if node.child("identity") is None:
         return _outcome(IdentityChangeCode.NO_IDENTITY_NODE, jid)
+    if not jid.is_user:
+        return _outcome(IdentityChangeCode.INVALID_NOTIFICATION)
     return IdentityChange(jid, is_offline=bool(get_text(node, "offline")), lid=lid)
 
 

@@ -58,14 +58,17 @@ def clean_key(key: MessageKey) -> MessageKey:
 def same_person(one: tuple[Jid | None, ...], other: tuple[Jid | None, ...]) -> bool | None:
     """Whether two people, each with what addresses we have of them, are one; None when that cannot be told.
 
-    Two addresses of one kind that differ are two people. A phone number and a LID may be anybody's.
+    Two addresses of one kind that differ are two people. A phone number and a LID may be anybody's. A group is nobody
+    but itself.
     """
     first = {at_home(jid.bare) for jid in one if jid is not None}
     second = {at_home(jid.bare) for jid in other if jid is not None}
     if first & second:
         return True
+    if not first or not second:
+        return None
     is_comparable = {jid.server for jid in first} & {jid.server for jid in second}
-    return False if is_comparable else None
+    return None if not is_comparable and all(jid.is_user for jid in first | second) else False
 
 
 def named(inner: proto.MessageKey, by: MessageKey, me: Me) -> MessageKey:

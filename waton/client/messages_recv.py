@@ -27,8 +27,6 @@ from waton.client.events import (
     DecryptFail,
     DurableEvent,
     MessageKey,
-    MessageStatus,
-    MessagesUpdate,
     MessagesUpsert,
     MessageUndecryptable,
     UpsertType,
@@ -44,6 +42,7 @@ from waton.client.message_outcome import (
     StoreSecret,
 )
 from waton.client.process_message import process_message, target_of
+from waton.client.receipt_events import STATUS, message_ids, receipt_events
 from waton.client.retry_rules import Failure
 from waton.client.sent_messages import SentMessage
 from waton.errors import DecodeError, Disconnected, RemoteProtocolError
@@ -63,12 +62,6 @@ if TYPE_CHECKING:
 Send = Callable[[Node, int | None], Awaitable[None]]
 NACK_PARSING = 487
 NACK_UNHANDLED = 500
-_STATUS = {
-    ReceiptType.DELIVERED: MessageStatus.DELIVERED,
-    ReceiptType.INACTIVE: MessageStatus.DELIVERED,
-    ReceiptType.READ: MessageStatus.READ,
-    ReceiptType.PLAYED: MessageStatus.PLAYED,
-}
 RECEIVED_SECONDS = 14 * 86_400
 """How long a message id is remembered as told."""
 
@@ -356,18 +349,19 @@ class Receiver:
             step.acknowledge(ack(event.node))
 
     async def _note(self, step: Step, receipt: Receipt) -> None:
-        status = _STATUS.get(ReceiptType(receipt.type)) if receipt.type in set(ReceiptType) else None
-        for id in receipt.ids:
-            record = None if status is None else await step.load(RecordKind.SENT_MESSAGE, id)
-            if record is None or status is None:
-                continue  # not ours, or from before this store
-            sent = SentMessage.from_bytes(record)
-            step.save(RecordKind.SENT_MESSAGE, id, sent.got_to(status).to_bytes(), until=sent.until)
-            mine = self._client.credentials
-            key = MessageKey(sent.chat, id, True, mine.me or receipt.peer)
-            t = receipt.t if receipt.t is not None else int(self._client.clock.now())
-            step.emit(MessagesUpdate(key, status, receipt.participant or receipt.peer, t))
-            step.transition("message", "sent", status.name.lower(), id=id)
+        client, mine = self._client, self._client.credentials
+        records = await step.load_many(RecordKind.SENT_MESSAGE, message_ids(receipt))
+        sent = {id: SentMessage.from_bytes(record) for id, record in records.items()}
+        status = STATUS.get(receipt.type)
+        for id, message in sent.items():
+            updated = message if status is None else message.got_to(status)
+            if updated is not message:
+                step.save(RecordKind.SENT_MESSAGE, id, updated.to_bytes(), until=message.until)
+        own = mine.me or receipt.peer
+        keys = {id: MessageKey(message.chat, id, True, own) for id, message in sent.items() if not message.category}
+        for event in receipt_events(receipt, Me(mine.me, mine.lid), keys, int(client.clock.now())):
+            step.emit(event)
+            step.transition("message", "sent", event.status.name.lower(), id=event.key.id)
 
 
 __all__ = [

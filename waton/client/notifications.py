@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from waton.client import addresses
 from waton.client.group_notifications import GroupOutcome, group_events
 from waton.client.message_keys import Me
-from waton.errors import Disconnected, RemoteProtocolError
+from waton.errors import Disconnected, PairingError, PairingStep, RemoteProtocolError
 from waton.jid import Jid
 from waton.ports import RecordKind
 from waton.protocol.binary_node import Node, StanzaError, decode_node, get_jid, get_text
 from waton.protocol.connection import NodeReceived
+from waton.protocol.stanza.devices import DevicesNotification
 from waton.protocol.stanza.encrypt import prekey_count
 from waton.protocol.stanza.group import GroupMetadata
 from waton.protocol.stanza.group_notification import GroupNotification
+from waton.protocol.stanza.pairing import LINK_CODE, PASSKEY_TYPES
 from waton.protocol.stanza.receipt import ack
 
 if TYPE_CHECKING:
@@ -47,13 +49,21 @@ async def on_notification(client: Client, event: NodeReceived, send: Send) -> No
 
 
 async def _devices(client: Client, event: NodeReceived, send: Send) -> bool:
-    """Ask anew for this person's devices, whichever address they were asked for by."""
-    named = set(filter(None, [get_jid(event.node, "from")]))
-    with suppress(StanzaError):  # an odd lid names nobody
-        named |= set(filter(None, [get_jid(event.node, "lid")]))
-    for address in await addresses.known_as(client.store, named):
-        client.devices.forget(address)
+    """Somebody's devices changed: the list follows where that can be done, else it is asked for when it is needed."""
+    try:
+        await client.devices.notified(DevicesNotification.from_node(event.node))
+    except RemoteProtocolError:
+        named = set(filter(None, [_address(event.node, "from"), _address(event.node, "lid")]))
+        for address in await addresses.known_as(client.store, named):
+            client.devices.forget(address)
+    await client.settle_devices()
     return False
+
+
+def _address(node: Node, name: str) -> Jid | None:
+    with suppress(StanzaError):  # an odd address names nobody
+        return get_jid(node, name)
+    return None
 
 
 async def _encrypt(client: Client, event: NodeReceived, send: Send) -> bool:
@@ -91,4 +101,22 @@ def _learn(client: Client, outcome: GroupOutcome) -> None:
         client.background(client.learn_all(pairs, source="group"))
 
 
-_HANDLERS: Mapping[str, Handler] = {"devices": _devices, "encrypt": _encrypt, "w:gp2": _group}
+async def _link_code(client: Client, event: NodeReceived, send: Send) -> bool:
+    await client.account.code.on_notification(event)
+    return False
+
+
+async def _passkey(client: Client, event: NodeReceived, send: Send) -> bool:
+    """The account links no device without a passkey: the pairing ends, by its name."""
+    if not client.credentials.is_paired:
+        await client.supervisor.fail(PairingError(PairingStep.PASSKEY))
+    return False
+
+
+_HANDLERS: Mapping[str, Handler] = {
+    "devices": _devices,
+    "encrypt": _encrypt,
+    "w:gp2": _group,
+    LINK_CODE: _link_code,
+    **dict.fromkeys(PASSKEY_TYPES, _passkey),
+}

@@ -178,8 +178,8 @@ def _meaning(case: _Case) -> Outcome:
     for kind, handler in _KINDS.items():
         if kind in present:
             return handler(case)
-    is_key_only = not content.kind_of(case.body) and case.received.message.HasField("senderKeyDistributionMessage")
-    return Outcome() if is_key_only else _shown(case)
+    carries_key = any(place.HasField("senderKeyDistributionMessage") for place in (case.received.message, case.body))
+    return Outcome() if carries_key and not content.kind_of(case.body) else _shown(case)
 
 
 def _shown(case: _Case) -> Outcome:

@@ -93,7 +93,7 @@ def _events_of(word: _Word, receipt: Receipt, me: Me, sent: Mapping[str, Message
         if word.type in _BY_OURSELVES and me.is_me(word.reader):
             yield MessagesUpdate(_read_by_us(receipt, id), status, word.reader, word.t)
             continue
-        key = sent.get(id) or _ours(receipt, id, me)
+        key = sent.get(id) or _ours(receipt, id, me, word.reader)
         if not _may_speak(word, receipt, me, key):
             continue
         if is_many and status >= MessageStatus.DELIVERED:
@@ -112,13 +112,13 @@ def _may_speak(word: _Word, receipt: Receipt, me: Me, key: MessageKey) -> bool:
         return me.is_me(word.reader)
     if _is_many(receipt):
         return receipt.peer.bare == key.chat
-    return same_person((key.chat, key.chat_alt), (word.reader,)) is not False
+    return key.chat.is_broadcast or same_person((key.chat, key.chat_alt), (word.reader,)) is not False
 
 
-def _ours(receipt: Receipt, id: str, me: Me) -> MessageKey:
+def _ours(receipt: Receipt, id: str, me: Me, reader: Jid) -> MessageKey:
     """The key of a message of ours that this device did not send, as the stanza tells it."""
     chat = at_home(receipt.peer.bare if _is_many(receipt) else (receipt.recipient or receipt.peer).bare)
-    return MessageKey(chat, id, True, me.beside(receipt.participant or chat) or chat)
+    return MessageKey(chat, id, True, me.beside(reader) or chat)
 
 
 def _read_by_us(receipt: Receipt, id: str) -> MessageKey:

@@ -25,9 +25,11 @@ from waton.errors import (
     Disconnected,
     DisconnectReason,
     HandshakeError,
+    IqError,
     LocalProtocolError,
     PairingError,
     PairingStep,
+    QueryTimeout,
     RemoteProtocolError,
     WatonError,
 )
@@ -266,7 +268,7 @@ class Supervisor:
                 return self._is_resuming
             case PairingError():
                 return False
-            case RemoteProtocolError() | TimeoutError():
+            case RemoteProtocolError() | QueryTimeout() | IqError() | TimeoutError():
                 return True
             case _:
                 return False
