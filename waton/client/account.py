@@ -9,9 +9,11 @@ Source: Baileys Socket/socket.ts (order of the start-up queries).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from waton.client import addresses, pairing, prekeys
+from waton.client import pairing
 from waton.client.event_pipeline import Step
 from waton.client.events import ConnectionStatus, CredentialsUpdate
 from waton.errors import LocalProtocolError, PairingError
@@ -36,6 +38,7 @@ class Account:
         self._client = client
         self._credentials: Credentials | None = None
         self._rotation: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
         self.code = pairing.CodePairing(client)
         """The pairing code on show, if any."""
 
@@ -60,6 +63,15 @@ class Account:
             await self._make()
         else:
             self._credentials = Credentials.from_json(stored)
+
+    @asynccontextmanager
+    async def changing(self, parent: int | None = None) -> AsyncGenerator[Step]:
+        """A unit of work that changes the credentials: one at a time, or ids would be given out twice.
+
+        Whoever reads them to change them does both in here; nobody's lock may be taken in here.
+        """
+        async with self._lock, self._client.pipeline.step(parent=parent) as step:
+            yield step
 
     def save(self, step: Step, updated: Credentials, *what: str) -> None:
         """Put new credentials into a step, use them from now on, and tell."""
@@ -138,7 +150,7 @@ class Account:
         client = self._client
         await self._learn_own_lid(node, trace)
         count = await client.query("encrypt", iq.IqType.GET, [Node("count")])
-        await self.stock_prekeys(prekey_count(count), trace)
+        await client.keys.stock(prekey_count(count), trace)
         await client.query("passive", iq.IqType.SET, [Node("active")])
         await client.outbox.open()
         client.supervisor.spawn(client.outbox.watch())
@@ -149,29 +161,20 @@ class Account:
         if name:
             await client.send_node(Node("presence", {"name": name.replace("@", ""), "type": "available"}))
         await client.retries.open()
+        client.background(client.keys.look_after())
 
     async def _learn_own_lid(self, node: Node, trace: int) -> None:
-        lid, mine = get_jid(node, "lid"), self.credentials
-        if lid is None or mine.me is None:
+        lid, me = get_jid(node, "lid"), self.credentials.me
+        if lid is None or me is None:
             return
-        async with self._client.hold([mine.me, lid]), self._client.pipeline.step(parent=trace) as step:
-            if lid != mine.lid:
+        if lid != self.credentials.lid:
+            async with self.changing(trace) as step:
                 self.save(step, self.credentials.evolve(lid=lid), "lid")
-            await addresses.learn(step, mine.me, lid, source="success")
-
-    async def stock_prekeys(self, server_count: int, trace: int) -> None:
-        """Make and upload prekeys when the server has few left."""
-        count = prekeys.wanted(server_count)
-        if count == 0:
-            return
-        async with self._client.pipeline.step(parent=trace) as step:
-            updated, content = prekeys.make(step, self.credentials, count, self._client.entropy)
-            self._credentials = updated
-        await self._client.query("encrypt", iq.IqType.SET, content)
+        await self._client.learn_all([(me, lid)], source="success")
 
     async def keep_routing(self, node: Node, trace: int) -> None:
         """Take an edge_routing: said in the next connection's intro."""
         info = node.child("routing_info")
         if info is not None and isinstance(info.content, bytes):
-            async with self._client.pipeline.step(parent=trace) as step:
+            async with self.changing(trace) as step:
                 self.save(step, self.credentials.evolve(routing_info=info.content), "routing_info")

@@ -29,11 +29,13 @@ from waton.client.groups import Groups
 from waton.client.handlers import Subscriber
 from waton.client.identities import Identities
 from waton.client.identity_change_handler import IdentityPolicy
+from waton.client.keys import Keys
 from waton.client.lanes import Lanes
 from waton.client.locks import KeyedLocks
 from waton.client.messages import Sender, SendResult
 from waton.client.messages_recv import Receiver
 from waton.client.outbox import Entry, Outbox
+from waton.client.prekeys import ROTATE_EVERY
 from waton.client.retries import Retries
 from waton.client.sessions import Sessions
 from waton.client.status import Status
@@ -87,6 +89,8 @@ class ClientConfig:
     """How often one message is asked for again, and given again to one device."""
     identity_policy: IdentityPolicy = IdentityPolicy.TRUST
     """What to do when somebody comes with another identity key. Told by an event in any case."""
+    rotate_every: float = ROTATE_EVERY
+    """How old a signed prekey gets."""
     handler_timeout: float | None = 30.0
     """How long a subscriber may hold up its conversation; None for ever."""
 
@@ -122,6 +126,7 @@ class Client:
             store, tracer, clock, handler_timeout=config.handler_timeout, on_failure=self._store_failed
         )
         self.account = Account(self)
+        self.keys = Keys(self)
         self.supervisor = Supervisor(self)
         self.status = Status(self)
         self.devices = DeviceLists(self._ask_devices, clock, store)

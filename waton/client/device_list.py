@@ -11,9 +11,9 @@ itself, device 0, needs nobody's word; it is what the identity key stands for.
     forged      the list does not parse, or somebody else signed it    -> the phone alone
     outdated    older than one we have had                      -> judged by that one
 
-A list of another registration (raw id) that is newer than ours says that the account was registered anew: its devices
-are all new, and what was agreed with the old ones is over. If it is signed by a key that it brings itself, the identity
-has changed as well; that is for the caller to act on, nothing here trusts the new key.
+A list of another registration (raw id) that is not older than ours says that the account was registered anew: its
+devices are all new, and what was agreed with the old ones is over. If it is signed by a key that it brings itself, the
+identity has changed as well; that is for the caller to act on, nothing here trusts the new key.
 
 All of it is pure: results and records in, a judgement out.
 
@@ -226,7 +226,7 @@ def _read(signed: bytes, known: KnownDevices, account_key: bytes | None) -> tupl
     try:
         indexes = read_key_index_list(signed)
         is_other = known.raw_id is not None and indexes.raw_id != known.raw_id
-        is_new = is_other and indexes.timestamp > known.t
+        is_new = is_other and indexes.timestamp >= known.t
         if is_other and not is_new:
             return Verdict.FORGED, None, False  # an old registration's list, said again
         if account_key is not None:

@@ -71,7 +71,7 @@ async def _encrypt(client: Client, event: NodeReceived, send: Send) -> bool:
         await client.identities.on_notification(event)
     if event.node.child("count") is not None:
         with suppress(RemoteProtocolError):  # a count that is no number asks for nothing
-            await client.account.stock_prekeys(prekey_count(event.node), event.trace)
+            await client.keys.stock(prekey_count(event.node), event.trace)
     return False
 
 

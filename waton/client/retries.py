@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from waton._core import PreKeyBundle, session_base_key
-from waton.client import addresses, placeholders, prekeys
+from waton.client import addresses, placeholders
 from waton.client.envelope import Envelope
 from waton.client.event_pipeline import Step
 from waton.client.message_outcome import Received
@@ -54,7 +54,7 @@ from waton.protocol import proto
 from waton.protocol.binary_node import Node
 from waton.protocol.connection import NodeReceived
 from waton.protocol.group_cipher import GroupCipher
-from waton.protocol.stanza.encrypt import Bundle, SignedPrekey
+from waton.protocol.stanza.encrypt import Bundle
 from waton.protocol.stanza.message import Enc, OutgoingMessage
 from waton.protocol.stanza.receipt import Receipt, ack
 from waton.protocol.stanza.retry import RetryRequest
@@ -141,7 +141,7 @@ class Retries:
             count=decision.count,
             error=decision.error,
             registration_id=client.credentials.registration_id,
-            bundle=self._own_bundle(step) if decision.include_keys else None,
+            bundle=await client.keys.own_bundle() if decision.include_keys else None,
             is_peer=envelope.is_peer,
         )
         entry = client.outbox.put(step, request.to_node())
@@ -158,15 +158,6 @@ class Retries:
             await self._client.outbox.write(entry)
 
         self._client.background(later())
-
-    def _own_bundle(self, step: Step) -> Bundle:
-        """Our own keys for a fresh session, with a one-time prekey that nobody else gets."""
-        client = self._client
-        updated, once = prekeys.make_one(step, client.credentials, client.entropy)
-        client.account.save(step, updated, "next_prekey_id")
-        signed = SignedPrekey(updated.signed_prekey_id, updated.signed_prekey.public, updated.signed_prekey_signature)
-        identity = updated.identity_key.public
-        return Bundle(updated.registration_id, identity, signed, once, updated.account)
 
     async def resolved(self, step: Step, envelope: Envelope) -> bool:
         """The message could be read after all. Returns whether it had been asked for."""

@@ -231,7 +231,7 @@ class Supervisor:
         mine = self._client.credentials
         if (mine.server_static, mine.server_chain) == (static, chain):
             return
-        async with self._client.pipeline.step() as step:
+        async with self._client.account.changing() as step:
             self._client.account.keep(step, self._client.credentials.evolve(server_static=static, server_chain=chain))
 
     async def _on_node(self, event: NodeReceived) -> None:
