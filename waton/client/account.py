@@ -162,6 +162,7 @@ class Account:
             await client.send_node(Node("presence", {"name": name.replace("@", ""), "type": "available"}))
         await client.retries.open()
         client.background(client.keys.look_after())
+        client.background(client.privacy.ask_props())
 
     async def _learn_own_lid(self, node: Node, trace: int) -> None:
         lid, me = get_jid(node, "lid"), self.credentials.me

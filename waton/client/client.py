@@ -36,6 +36,7 @@ from waton.client.messages import Sender, SendResult
 from waton.client.messages_recv import Receiver
 from waton.client.outbox import Entry, Outbox
 from waton.client.prekeys import ROTATE_EVERY
+from waton.client.privacy import Privacy
 from waton.client.retries import Retries
 from waton.client.sessions import Sessions
 from waton.client.status import Status
@@ -138,6 +139,7 @@ class Client:
         self._tag = f"{int.from_bytes(prefix[:2], 'big')}.{int.from_bytes(prefix[2:], 'big')}-"
         self._epoch = 0
         self._names: dict[Jid, str] = {}
+        self.privacy = Privacy(self)
         self.sessions = Sessions(self)
         self.identities = Identities(self)
         self.groups = Groups(self)
@@ -267,6 +269,7 @@ class Client:
         await self.account.load()
         await self.groups.load()
         await self.outbox.load()
+        await self.privacy.load()
         await self.pipeline.start()
         self.supervisor.start()
 

@@ -83,6 +83,8 @@ class Identities:
         for name in names:
             self._client.devices.forget(name)
         self._client.groups.mark_stale(step, [name.with_device(device.device) for name in names])
+        if device.device == 0:
+            self._client.background(self._client.privacy.give_again(device))
 
     def _tell(self, step: Step, device: Jid, old: str, new: str, decision: str) -> None:
         step.emit(IdentityChanged(device, old, new, decision, int(self._client.clock.now())))
@@ -181,7 +183,8 @@ class Identities:
         return not await self._client.sessions.missing([jid])
 
     def before_refresh(self, jid: Jid) -> None:
-        """A refresh begins. The privacy token is issued anew with the next message to them."""
+        """A refresh begins: give our privacy token again, beside it."""
+        self._client.background(self._client.privacy.give_again(jid))
 
     async def refresh(self, jid: Jid) -> None:
         """Open a new session from a fresh bundle. Raises WatonError."""

@@ -24,6 +24,7 @@ from waton.client.events import MessageKey, MessageStatus, MessagesUpdate, Messa
 from waton.client.groups import OwnKey, takes_part
 from waton.client.outbox import Entry
 from waton.client.placeholders import PEER_CATEGORY, PEER_META, PEER_PRIORITY
+from waton.client.privacy_tokens import SendError
 from waton.client.sent_messages import SentMessage
 from waton.client.sessions import Bundles, Sealed, Target
 from waton.errors import LocalProtocolError, QueryTimeout
@@ -71,6 +72,11 @@ class SendResult:
     @property
     def is_accepted(self) -> bool:
         return self.error is None
+
+    @property
+    def reason(self) -> SendError | None:
+        """What the error means, where we know."""
+        return SendError.of(self.error)
 
 
 @dataclass(slots=True, repr=False)
@@ -169,6 +175,7 @@ class Sender:
             except _Again:
                 continue
             await self._client.outbox.write(entry)
+            self._client.background(self._client.privacy.sent(outgoing.to, outgoing.message))
             return entry
         raise LocalProtocolError("the recipients' devices change faster than they can be encrypted for")
 
@@ -281,7 +288,8 @@ class Sender:
         message = outgoing.message
         plain = message.SerializeToString()
         reporting = reporting_node(message, plain, id=outgoing.id, sender=outgoing.me, chat=outgoing.to)
-        return [reporting, outgoing.labels.meta]
+        token = await self._client.privacy.node_for(step, outgoing.to)
+        return [reporting, token, outgoing.labels.meta]
 
     def _store(self, step: Step, outgoing: _Outgoing, stanza: OutgoingMessage) -> Entry:
         now = int(self._client.clock.now())

@@ -113,10 +113,17 @@ async def _passkey(client: Client, event: NodeReceived, send: Send) -> bool:
     return False
 
 
+async def _privacy_token(client: Client, event: NodeReceived, send: Send) -> bool:
+    with suppress(RemoteProtocolError):  # of nobody, or without a token
+        await client.privacy.on_notification(event)
+    return False
+
+
 _HANDLERS: Mapping[str, Handler] = {
     "devices": _devices,
     "encrypt": _encrypt,
     "w:gp2": _group,
+    "privacy_token": _privacy_token,
     LINK_CODE: _link_code,
     **dict.fromkeys(PASSKEY_TYPES, _passkey),
 }

@@ -313,6 +313,10 @@ class Retries:
         client, now = self._client, self._client.clock.now()
         locks = [device, sent.chat] if decision.with_sender_key else [device]
         async with client.hold(locks), client.pipeline.step(send, parent=event.trace) as step:
+            key = answer_key(sent.chat, device, request.id)
+            step.acknowledge(ack(event.node))
+            if await self._is_answered(step, key, request.count):
+                return  # by another copy of this receipt, while we asked for keys
             if decision.drop_session:
                 await self._client.sessions.archive(step, device)
             if decision.history is not None:
@@ -325,13 +329,16 @@ class Retries:
             counters = decision.counters
             if decision.remember_base_key:
                 counters = counters.remember((await self._session(step, device)).base_key)
-            key = answer_key(sent.chat, device, request.id)
             step.save(RecordKind.RETRY, key, counters.to_json(), until=now + RETRY_SECONDS)
             outcome = "answered" if entry is not None else "not encryptable"
             step.transition("retry", "requested", outcome, id=request.id, count=request.count)
             if entry is not None:
                 step.then(lambda: client.outbox.write(entry))
-            step.acknowledge(ack(event.node))
+
+    @staticmethod
+    async def _is_answered(step: Step, key: str, count: int) -> bool:
+        record = await step.load(RecordKind.RETRY, key)
+        return record is not None and count in AnswerCounters.from_json(record).answered
 
     async def _refuse(
         self, step: Step, decision: Refuse, request: RetryRequest, device: Jid, sent: SentMessage | None
