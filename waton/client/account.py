@@ -171,7 +171,7 @@ class Account:
         if lid != self.credentials.lid:
             async with self.changing(trace) as step:
                 self.save(step, self.credentials.evolve(lid=lid), "lid")
-        await self._client.learn_all([(me, lid)], source="success")
+        await self._client.people.learn_all([(me, lid)], source="success")
 
     async def keep_routing(self, node: Node, trace: int) -> None:
         """Take an edge_routing: said in the next connection's intro."""

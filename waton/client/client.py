@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from waton.client import addresses, notifications
+from waton.client import addresses
 from waton.client.account import Account
 from waton.client.backoff import Backoff
 from waton.client.decryption import Decryption
-from waton.client.device_list import DeviceChange
 from waton.client.devices import DeviceLists
-from waton.client.envelope import IncomingKind, classify_incoming_node
+from waton.client.dispatch import Dispatch
 from waton.client.event_pipeline import EventPipeline, Step
 from waton.client.events import ConnectionStatus, ConnectionUpdate, MessagesUpsert
 from waton.client.groups import Groups
@@ -35,6 +34,7 @@ from waton.client.locks import KeyedLocks
 from waton.client.messages import Sender, SendResult
 from waton.client.messages_recv import Receiver
 from waton.client.outbox import Entry, Outbox
+from waton.client.people import People
 from waton.client.prekeys import ROTATE_EVERY
 from waton.client.privacy import Privacy
 from waton.client.retries import Retries
@@ -45,18 +45,16 @@ from waton.errors import Disconnected, DisconnectReason, IqError, LocalProtocolE
 from waton.jid import SERVER, Jid
 from waton.ports import Clock, Connector, Entropy, Store
 from waton.protocol import proto
-from waton.protocol.binary_node import Node, StanzaError, get_jid, get_text
+from waton.protocol.binary_node import Node
 from waton.protocol.client_payload import Browser
 from waton.protocol.connection import NodeReceived
 from waton.protocol.credentials import Credentials
 from waton.protocol.noise import PRODUCTION_ROOT
-from waton.protocol.stanza import iq, stream, usync
-from waton.protocol.stanza.receipt import ReceiptType, ack
+from waton.protocol.stanza import iq
 from waton.protocol.trace import Layer, Tracer, Way
 
 PRODUCTION_URL = "wss://web.whatsapp.com/ws/chat"
 _MOST_NAMES = 10_000
-_LEARNT_AT_ONCE = 200
 _CLOSING_PATIENCE = 5.0
 """Seconds that subscribers get to finish when the client closes."""
 
@@ -130,9 +128,9 @@ class Client:
         self.keys = Keys(self)
         self.supervisor = Supervisor(self)
         self.status = Status(self)
-        self.devices = DeviceLists(self._ask_devices, clock, store)
+        self.people = People(self)
         self._locks = KeyedLocks()
-        self._lanes = Lanes(self._report)
+        self.lanes = Lanes(self._report)
         self.drained = asyncio.Event()
         """Set when the server has said that the offline queue is empty."""
         prefix = entropy.take(4)
@@ -147,7 +145,8 @@ class Client:
         self.retries = Retries(self)
         self.outbox = Outbox(self, self._settle)
         self._sender = Sender(self)
-        self._receiver = Receiver(self)
+        self.receiver = Receiver(self)
+        self._dispatch = Dispatch(self)
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- what the parts share ---------------------------------------------------------------------------------------
@@ -161,6 +160,11 @@ class Client:
     def known_credentials(self) -> Credentials | None:
         """The credentials; None before start()."""
         return self.account.known
+
+    @property
+    def devices(self) -> DeviceLists:
+        """Everybody's devices, as far as they are known."""
+        return self.people.devices
 
     @property
     def update(self) -> ConnectionUpdate:
@@ -198,43 +202,6 @@ class Client:
             await work
         except Exception as error:  # noqa: BLE001  what runs beside must not take anything else with it
             self._report("background", error)
-
-    async def learn_all(self, pairs: Sequence[tuple[Jid, Jid]], *, source: str) -> None:
-        """Store that each of these (phone number, LID) are one person; see addresses.learn."""
-        known = await addresses.canonical_many(self.store, [pn for pn, _ in pairs])
-        news = [(pn, lid) for pn, lid in pairs if known[pn].bare != lid.bare]
-        for at in range(0, len(news), _LEARNT_AT_ONCE):
-            some = news[at : at + _LEARNT_AT_ONCE]
-            async with self.hold([jid for pair in some for jid in pair]), self.pipeline.step() as step:
-                for pn, lid in some:
-                    await addresses.learn(step, pn, lid, source=source)
-
-    async def devices_of(self, users: Iterable[Jid]) -> dict[Jid, usync.UserResult]:
-        """Everybody's devices, and what has changed about them acted on. See DeviceLists.of."""
-        found = await self.devices.of(users)
-        await self.settle_devices()
-        return found
-
-    async def settle_devices(self) -> None:
-        """Act on what has changed in device lists: put sessions with devices that are gone aside."""
-        changes = self.devices.changes
-        for at in range(0, len(changes), _LEARNT_AT_ONCE):
-            some = changes[at : at + _LEARNT_AT_ONCE]
-            async with self.hold([change.user for change in some]), self.pipeline.step() as step:
-                for change in some:
-                    await self._settle_device_change(step, change)
-
-    async def _settle_device_change(self, step: Step, change: DeviceChange) -> None:
-        gone = [*change.removed, change.user.with_device(0)] if change.is_reregistered else change.removed
-        for device in gone:
-            await self.sessions.archive(step, device)
-        if change.is_news and not change.is_first:
-            names = await addresses.known_as(step, [change.user])
-            stale = [name.with_device(device.device) for name in names for device in gone]
-            self.groups.mark_stale(step, stale)
-            added, removed = len(change.added), len(change.removed)
-            step.transition("devices", "known", "changed", added=added, removed=removed)
-        await self.devices.settle(step, change)
 
     def name_of(self, person: Jid) -> str | None:
         """The latest push name that this run has seen of somebody."""
@@ -279,7 +246,7 @@ class Client:
             await self.supervisor.stop()
             if self.status.now is not ConnectionStatus.CLOSED:
                 self.status.move(ConnectionStatus.CLOSED, error=Disconnected(DisconnectReason.LOCAL))
-            await self._lanes.close(timeout=5.0)
+            await self.lanes.close(timeout=5.0)
             await self._end_tasks()
             await self.pipeline.close(_CLOSING_PATIENCE)
 
@@ -384,97 +351,11 @@ class Client:
 
     async def mark_read(self, message: MessagesUpsert) -> None:
         """Tell the author that a message was read."""
-        await self.send_node(self._receiver.read_receipt(message))
-
-    # --- stanzas ------------------------------------------------------------------------------------------------------
+        await self.send_node(self.receiver.read_receipt(message))
 
     async def on_node(self, event: NodeReceived) -> None:
-        """Take a stanza that answers no query; in the order of arrival."""
-        node = event.node
-        match classify_incoming_node(node):
-            case IncomingKind.MESSAGE | IncomingKind.RECEIPT | IncomingKind.NOTIFICATION | IncomingKind.CALL:
-                await self._to_lane(event)
-            case IncomingKind.ACK:
-                await self._lanes.submit("ack", lambda: self.outbox.on_ack(node, event.trace))
-            case IncomingKind.IQ:
-                await self._on_iq(event)
-            case IncomingKind.IB:
-                await self._on_ib(event)
-            case IncomingKind.SUCCESS:
-                self.supervisor.spawn(self.account.login(node, event.trace))
-            case IncomingKind.STREAM_END if node.tag == "xmlstreamend":
-                raise Disconnected(DisconnectReason.CLOSED, None, "end of stream")
-            case IncomingKind.STREAM_END:
-                raise stream.disconnected_of(node)
-            case _:
-                pass  # recorded in the trace; nothing is dropped
-
-    async def _to_lane(self, event: NodeReceived) -> None:
-        send = self.supervisor.live().send
-        lane = await self._lane_of(event.node)
-        await self._lanes.submit(lane, lambda: self._handle(event, send))
-
-    async def _lane_of(self, node: Node) -> str:
-        """What a stanza keeps its order within: its conversation, by the LID where that is known or told."""
-        kind = get_text(node, "type")
-        try:
-            sender, recipient = get_jid(node, "from"), get_jid(node, "recipient")
-            told = get_jid(node, "sender_lid") if recipient is None else get_jid(node, "recipient_lid")
-        except StanzaError:
-            return node.tag  # its handler refuses it; one odd stanza must not end the connection
-        if node.tag == "receipt" and kind == ReceiptType.RETRY:
-            return f"retry:{sender}:{get_text(node, 'participant')}"
-        if node.tag == "notification" and kind != "w:gp2":
-            return f"notification:{sender.bare if sender else ''}"
-        chat = told or recipient or sender
-        if chat is None:
-            return node.tag
-        kind = "receipt" if node.tag == "receipt" else "chat"
-        return f"{kind}:{(await addresses.canonical(self.store, chat)).bare}"
-
-    async def _handle(self, event: NodeReceived, send: Callable[[Node, int | None], Awaitable[None]]) -> None:
-        node = event.node
-        match node.tag:
-            case "message":
-                await self._receiver.on_message(event, send)
-            case "receipt":
-                await self._receiver.on_receipt(event, send)
-            case "notification":
-                await notifications.on_notification(self, event, send)
-            case _:
-                await self._acknowledge(event, send)
-
-    async def _acknowledge(self, event: NodeReceived, send: Callable[[Node, int | None], Awaitable[None]]) -> None:
-        with suppress(Disconnected):  # the server will deliver it again
-            await send(ack(event.node), event.trace)
-
-    async def _on_iq(self, event: NodeReceived) -> None:
-        node = event.node
-        if node.child("pair-device") is not None:
-            await self.account.show_qrs(node, event.trace)
-        elif node.child("pair-success") is not None:
-            await self.account.pair(node, event.trace)
-        elif node.child("ping") is not None or get_text(node, "xmlns") == "urn:xmpp:ping":
-            await self.supervisor.live().send(iq.client_result(node), event.trace)
-
-    async def _on_ib(self, event: NodeReceived) -> None:
-        for child in event.node.children():
-            match child.tag:
-                case "offline_preview":
-                    await self.supervisor.live().send(stream.offline_batch(), event.trace)
-                case "offline":
-                    self.drained.set()
-                    self.background(self.identities.after_drain())
-                case "edge_routing":
-                    await self.account.keep_routing(child, event.trace)
-                case "downgrade_webclient":
-                    raise Disconnected(DisconnectReason.MULTIDEVICE_MISMATCH)
-                case _:
-                    pass  # recorded in the trace
-
-    async def _ask_devices(self, users: Sequence[Jid]) -> list[usync.UserResult]:
-        content = [usync.devices_query(self.next_id(), users)]
-        return usync.parse_result(await self.query("usync", iq.IqType.GET, content))
+        """Take a stanza that answers no query; in the order of arrival. See Dispatch."""
+        await self._dispatch.on_node(event)
 
     def _report(self, lane: str, error: Exception) -> None:
         detail = json.dumps({"lane": lane.partition(":")[0], "error": type(error).__name__})

@@ -27,9 +27,9 @@ from typing import Final, TypeAlias
 
 from waton.client.events import (
     ConnectionUpdate,
-    CredentialsUpdate,
     DurableEvent,
     Event,
+    TransientEvent,
     from_payload,
     message_of,
     to_payload,
@@ -297,7 +297,7 @@ class EventPipeline:
 
     # --- events -------------------------------------------------------------------------------------------------------
 
-    def publish(self, event: ConnectionUpdate | CredentialsUpdate, parent: int | None = None) -> None:
+    def publish(self, event: TransientEvent, parent: int | None = None) -> None:
         """Hand out an event that need not survive a crash."""
         self._handlers.put(lane_of(event), Parcel(None, event, self._trace_event(event, b"", parent, None)))
 
@@ -329,7 +329,7 @@ class EventPipeline:
 
 
 def lane_of(event: Event) -> str:
-    """What an event keeps its order within: its conversation, or the connection."""
+    """What an event keeps its order within: its conversation, or the account's own affairs."""
     return conversation_of(event) or "connection"
 
 

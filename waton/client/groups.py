@@ -135,7 +135,7 @@ class Groups:
         """Every device of every participant, ours included, in the group's addressing."""
         me = self.own_address(metadata).bare
         users = list(dict.fromkeys([*(one.jid.bare for one in metadata.participants), me]))
-        found = await self._client.devices_of(users)
+        found = await self._client.people.devices_of(users)
         return [device for user in users if user in found for device in found[user].device_jids()]
 
     # --- our own sender key -------------------------------------------------------------------------------------------

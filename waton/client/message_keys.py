@@ -65,8 +65,6 @@ def same_person(one: tuple[Jid | None, ...], other: tuple[Jid | None, ...]) -> b
     second = {at_home(jid.bare) for jid in other if jid is not None}
     if first & second:
         return True
-    if not first or not second:
-        return None
     is_comparable = {jid.server for jid in first} & {jid.server for jid in second}
     return None if not is_comparable and all(jid.is_user for jid in first | second) else False
 

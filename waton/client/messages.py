@@ -199,9 +199,9 @@ class Sender:
         client, to, me = self._client, outgoing.to, outgoing.me
         plain = outgoing.message.SerializeToString()
         wrapped = content.device_sent(to, outgoing.message).SerializeToString()
-        found = await client.devices_of([to, me])
+        found = await client.people.devices_of([to, me])
         pairs = [(one.jid, one.lid) for one in found.values() if one.lid is not None and one.jid.is_pn]
-        await client.learn_all(pairs, source="usync")
+        await client.people.learn_all(pairs, source="usync")
         devices = [jid for user in dict.fromkeys([to, me.bare]) if user in found for jid in found[user].device_jids()]
         outgoing.devices = tuple(devices)
         targets: list[Target] = []
@@ -430,7 +430,7 @@ class Sender:
         if to.is_group:
             now = await client.groups.devices(await client.groups.metadata(to, fresh=True))
         else:
-            found = await client.devices_of([to, outgoing.me])
+            found = await client.people.devices_of([to, outgoing.me])
             now = [jid for result in found.values() for jid in result.device_jids()]
         missed = [jid for jid in now if jid not in outgoing.devices and takes_part(jid)]
         for device in missed:

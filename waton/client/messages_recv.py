@@ -265,7 +265,7 @@ class Receiver:
                     step.save(RecordKind.HISTORY_CHUNK, action.key.id, chunk.SerializeToString())
                     step.transition("history", "none", "kept", chunk=chunk.chunkOrder)
                 case LearnMappings():
-                    self._client.background(self._client.learn_all(action.pairs, source="phone"))
+                    self._client.background(self._client.people.learn_all(action.pairs, source="phone"))
                 case _:
                     pass  # the journal has it
         message = decoded.message

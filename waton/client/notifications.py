@@ -9,11 +9,12 @@ Source: Baileys Socket/messages-recv.ts, whatsmeow notification.go (types and ch
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
-from waton.client import addresses
+from waton.client import addresses, node_events
+from waton.client.events import DurableEvent
 from waton.client.group_notifications import GroupOutcome, group_events
 from waton.client.message_keys import Me
 from waton.errors import Disconnected, PairingError, PairingStep, RemoteProtocolError
@@ -41,7 +42,8 @@ async def on_notification(client: Client, event: NodeReceived, send: Send) -> No
     handler = _HANDLERS.get(get_text(event.node, "type") or "")
     is_acknowledged = False
     try:
-        is_acknowledged = handler is not None and await handler(client, event, send)
+        with suppress(StanzaError):  # it names what it should not; it is acknowledged and stays in the journal
+            is_acknowledged = handler is not None and await handler(client, event, send)
     finally:
         if not is_acknowledged:
             with suppress(Disconnected):  # the server will deliver it again
@@ -56,7 +58,7 @@ async def _devices(client: Client, event: NodeReceived, send: Send) -> bool:
         named = set(filter(None, [_address(event.node, "from"), _address(event.node, "lid")]))
         for address in await addresses.known_as(client.store, named):
             client.devices.forget(address)
-    await client.settle_devices()
+    await client.people.settle_devices()
     return False
 
 
@@ -98,7 +100,7 @@ async def _group(client: Client, event: NodeReceived, send: Send) -> bool:
 def _learn(client: Client, outcome: GroupOutcome) -> None:
     pairs: list[tuple[Jid, Jid]] = list(outcome.pairs)
     if pairs:
-        client.background(client.learn_all(pairs, source="group"))
+        client.background(client.people.learn_all(pairs, source="group"))
 
 
 async def _link_code(client: Client, event: NodeReceived, send: Send) -> bool:
@@ -119,10 +121,36 @@ async def _privacy_token(client: Client, event: NodeReceived, send: Send) -> boo
     return False
 
 
+async def _picture(client: Client, event: NodeReceived, send: Send) -> bool:
+    return await _tell(client, event, send, node_events.picture_events(event.node))
+
+
+async def _account(client: Client, event: NodeReceived, send: Send) -> bool:
+    return await _tell(client, event, send, node_events.blocklist_events(event.node))
+
+
+async def _media(client: Client, event: NodeReceived, send: Send) -> bool:
+    mine = client.credentials
+    return await _tell(client, event, send, [node_events.media_event(event.node, Me(mine.me, mine.lid))])
+
+
+async def _tell(client: Client, event: NodeReceived, send: Send, told: Sequence[DurableEvent]) -> bool:
+    if not told:
+        return False
+    async with client.pipeline.step(send, parent=event.trace, wait=False) as step:
+        for one in told:
+            step.emit(one)
+        step.acknowledge(ack(event.node))
+    return True
+
+
 _HANDLERS: Mapping[str, Handler] = {
     "devices": _devices,
     "encrypt": _encrypt,
     "w:gp2": _group,
+    "picture": _picture,
+    "account_sync": _account,
+    "mediaretry": _media,
     "privacy_token": _privacy_token,
     LINK_CODE: _link_code,
     **dict.fromkeys(PASSKEY_TYPES, _passkey),

@@ -284,7 +284,7 @@ class Retries:
         return Requester(is_own, is_reader, is_known)
 
     async def _is_listed(self, device: Jid, names: frozenset[Jid]) -> bool:
-        found = await self._client.devices_of(names)
+        found = await self._client.people.devices_of(names)
         return any(jid.device == device.device for result in found.values() for jid in result.device_jids())
 
     async def _bundles(self, decision: Resend, request: RetryRequest) -> Bundles | None:

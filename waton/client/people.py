@@ -1,0 +1,73 @@
+"""People: which addresses and devices are one person's, and what follows when that changes.
+
+A mapping or a device list is learnt from many places; what is new about it is acted on here, in one unit of work with
+the record that keeps it: sessions move to the LID, those with devices that are gone are put aside, and sender keys that
+such devices hold are made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from waton.client import addresses
+from waton.client.device_list import DeviceChange
+from waton.client.devices import DeviceLists
+from waton.client.event_pipeline import Step
+from waton.jid import Jid
+from waton.protocol.stanza import iq, usync
+
+if TYPE_CHECKING:
+    from waton.client.client import Client
+
+_AT_ONCE = 200
+"""People in one unit of work."""
+
+
+class People:
+    """The people one client knows."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.devices = DeviceLists(self._ask_devices, client.clock, client.store)
+
+    async def learn_all(self, pairs: Sequence[tuple[Jid, Jid]], *, source: str) -> None:
+        """Store that each of these (phone number, LID) are one person; see addresses.learn."""
+        known = await addresses.canonical_many(self._client.store, [pn for pn, _ in pairs])
+        news = [(pn, lid) for pn, lid in pairs if known[pn].bare != lid.bare]
+        for at in range(0, len(news), _AT_ONCE):
+            some = news[at : at + _AT_ONCE]
+            async with self._client.hold([jid for pair in some for jid in pair]), self._client.pipeline.step() as step:
+                for pn, lid in some:
+                    await addresses.learn(step, pn, lid, source=source)
+
+    async def devices_of(self, users: Iterable[Jid]) -> dict[Jid, usync.UserResult]:
+        """Everybody's devices, and what has changed about them acted on. See DeviceLists.of."""
+        found = await self.devices.of(users)
+        await self.settle_devices()
+        return found
+
+    async def settle_devices(self) -> None:
+        """Act on what has changed in device lists: put sessions with devices that are gone aside."""
+        changes = self.devices.changes
+        for at in range(0, len(changes), _AT_ONCE):
+            some = changes[at : at + _AT_ONCE]
+            async with self._client.hold([change.user for change in some]), self._client.pipeline.step() as step:
+                for change in some:
+                    await self._settle_device_change(step, change)
+
+    async def _settle_device_change(self, step: Step, change: DeviceChange) -> None:
+        gone = [*change.removed, change.user.with_device(0)] if change.is_reregistered else change.removed
+        for device in gone:
+            await self._client.sessions.archive(step, device)
+        if change.is_news and not change.is_first:
+            names = await addresses.known_as(step, [change.user])
+            stale = [name.with_device(device.device) for name in names for device in gone]
+            self._client.groups.mark_stale(step, stale)
+            added, removed = len(change.added), len(change.removed)
+            step.transition("devices", "known", "changed", added=added, removed=removed)
+        await self.devices.settle(step, change)
+
+    async def _ask_devices(self, users: Sequence[Jid]) -> list[usync.UserResult]:
+        content = [usync.devices_query(self._client.next_id(), users)]
+        return usync.parse_result(await self._client.query("usync", iq.IqType.GET, content))
