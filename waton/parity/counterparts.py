@@ -61,10 +61,18 @@ _SIGNAL = "protocol/signal_repo.py:"
 _DEVICES = "client/devices.py:DeviceLists"
 _BROWSER = "protocol/client_payload.py:Browser."
 _PIPELINE = "client/event_pipeline.py:EventPipeline."
-_KEPT = "sent messages are stored, and never sent again"
+_RETRIES = "client/retries.py:Retries."
+_KEYS = "client/keys.py:Keys."
+_GROUPS_CLIENT = "client/groups.py:Groups."
 
 MODULES: Mapping[Domain, tuple[Module, ...]] = {
-    Domain.MESSAGES_RECV: (Module("client/messages_recv.py", ("Receiver",)),),
+    Domain.MESSAGES_RECV: (
+        Module("client/messages_recv.py", ("Receiver", "decode_incoming_message_node", "classify_incoming_node")),
+        Module("client/decryption.py", ("Decryption",)),
+        Module("client/envelope.py", ("envelope_of",)),
+        Module("client/process_message.py", ("process_message",)),
+        Module("client/receipt_events.py", ("receipt_events",)),
+    ),
     Domain.MESSAGES_SEND: (
         Module("client/messages.py", ("Sender", "SendResult")),
         Module("protocol/message.py", ("text_message", "device_sent", "message_id")),
@@ -72,12 +80,25 @@ MODULES: Mapping[Domain, tuple[Module, ...]] = {
     Domain.APP_STATE_SYNC: (Module("protocol/app_state.py"), Module("client/app_state_sync.py")),
     Domain.RETRY_MANAGER: (
         Module("protocol/stanza/retry.py", ("RetryRequest", "retry_reason")),
-        Module("client/retry_manager.py"),
+        Module("client/retry_manager.py", ("RetryManager",)),
+        Module("client/retries.py", ("Retries",)),
+        Module("client/outbox.py", ("Outbox",)),
     ),
-    Domain.GROUP_SIGNAL: (Module("protocol/group_cipher.py"),),
-    Domain.IDENTITY_CHANGE: (Module("client/identity_change_handler.py"),),
+    Domain.GROUP_SIGNAL: (
+        Module("protocol/group_cipher.py", ("GroupCipher",)),
+        Module("client/groups.py", ("Groups", "KeyHolders")),
+        Module("_core.pyi", ("sender_key_encrypt", "sender_key_decrypt", "sender_key_process")),
+    ),
+    Domain.IDENTITY_CHANGE: (
+        Module("client/identity_change_handler.py", ("handle_identity_change", "decide_identity")),
+        Module("client/identities.py", ("Identities",)),
+    ),
     Domain.MEDIA: (Module("utils/media_utils.py"), Module("client/media.py")),
-    Domain.GROUPS: (Module("client/groups.py"),),
+    Domain.GROUPS: (
+        Module("protocol/stanza/group.py", ("GroupMetadata",)),
+        Module("client/group_notifications.py", ("group_events",)),
+        Module("client/group_verbs.py"),
+    ),
     Domain.COMMUNITIES: (Module("client/communities.py"),),
     Domain.NEWSLETTER: (Module("client/newsletter.py"),),
     Domain.BUSINESS: (Module("client/business.py"),),
@@ -127,8 +148,10 @@ LAYERS: Mapping[str, Domain] = {
 
 METHODS: Mapping[str, Counterpart] = {
     "generateMessageTag": Counterpart(_NOISE, (_CLIENT + "next_id",)),
-    "query": Counterpart(_NOISE, (_CLIENT + "query", _CLIENT + "post")),
-    "waitForMessage": Counterpart(_NOISE, (_CLIENT + "post",), "only the answer to a stanza that it sends itself"),
+    "query": Counterpart(_NOISE, (_CLIENT + "query",)),
+    "waitForMessage": Counterpart(
+        _NOISE, ("client/stream.py:Stream.post",), "only the answer to a stanza that it sends itself"
+    ),
     "waitForSocketOpen": Counterpart(_NOISE, (_CLIENT + "wait_open",), "waits for the login, not for the bare socket"),
     "sendNode": Counterpart(_NOISE, (_CLIENT + "send_node",)),
     "logout": Counterpart(_PAIRING, (_CLIENT + "logout",)),
@@ -138,12 +161,12 @@ METHODS: Mapping[str, Counterpart] = {
     ),
     "onUnexpectedError": Counterpart(_NOISE, (_CLIENT + "_report",), "private, and only of the lanes"),
     "uploadPreKeys": Counterpart(
-        _PREKEYS, ("client/prekeys.py:make", _ACCOUNT + "stock_prekeys"), "only when the server runs low, not on demand"
+        _PREKEYS, ("client/prekeys.py:make", _KEYS + "stock"), "only when the server runs low, not on demand"
     ),
-    "uploadPreKeysToServerIfRequired": Counterpart(_PREKEYS, ("client/prekeys.py:wanted", _ACCOUNT + "stock_prekeys")),
-    "digestKeyBundle": Counterpart(_PREKEYS),
-    "rotateSignedPreKey": Counterpart(_PREKEYS),
-    "requestPairingCode": Counterpart(_PAIRING),
+    "uploadPreKeysToServerIfRequired": Counterpart(_PREKEYS, ("client/prekeys.py:wanted", _KEYS + "stock")),
+    "digestKeyBundle": Counterpart(_PREKEYS, (_KEYS + "look_after", "client/prekeys.py:judge_digest")),
+    "rotateSignedPreKey": Counterpart(_PREKEYS, (_KEYS + "rotate",)),
+    "requestPairingCode": Counterpart(_PAIRING, (_CLIENT + "request_pairing_code",)),
     "sendUnifiedSession": Counterpart(
         _NOISE,
         ("protocol/stanza/stream.py:unified_session",),
@@ -152,7 +175,7 @@ METHODS: Mapping[str, Counterpart] = {
     "waitForConnectionUpdate": Counterpart(_NOISE, (_CLIENT + "wait_status", _CLIENT + "subscribe")),
     "executeUSyncQuery": Counterpart(
         _USYNC,
-        (_CLIENT + "_ask_devices", _USYNC_STANZA + "parse_result"),
+        ("client/people.py:People._ask_devices", _USYNC_STANZA + "parse_result"),
         "asks for devices and LIDs only: no contact, status, disappearing mode, bot profile or username",
     ),
     "onWhatsApp": Counterpart(
@@ -162,8 +185,8 @@ METHODS: Mapping[str, Counterpart] = {
     "fetchNewChatMessageCap": Counterpart(_SEND),
     "upsertMessage": Counterpart(
         _RECV,
-        ("client/messages_recv.py:Receiver._apply",),
-        "history, reactions and protocol messages are kept as they came; nothing is worked out of them",
+        ("client/process_message.py:process_message",),
+        "history is kept as it came; no list of chats is kept",
     ),
     "sendPresenceUpdate": Counterpart(
         _CHATS, (_ACCOUNT + "login",), "available, once after the login: no unavailable, composing, recording, paused"
@@ -191,12 +214,12 @@ METHODS: Mapping[str, Counterpart] = {
         Counterpart(_SYNC),
     ),
     "assertSessions": Counterpart(
-        _SEND, (_SENDER + "_missing_bundles", _SENDER + "_session"), "as part of a send only, and never by force"
+        _SEND, ("client/sessions.py:Sessions.bundles_for", "client/sessions.py:Sessions.open")
     ),
     "relayMessage": Counterpart(
         _SEND,
-        (_SENDER + "_relay",),
-        "to a person only: no group, status, newsletter, peer or retry send; no reporting token, tctoken or phash",
+        (_SENDER + "send", _SENDER + "send_peer", _RETRIES + "send_to"),
+        "to people, groups and our own phone: not to the status and not to newsletters",
     ),
     "sendReceipt": Counterpart(_RECV, ("protocol/stanza/receipt.py:Receipt", _CLIENT + "send_node")),
     "sendReceipts": Counterpart(
@@ -209,18 +232,23 @@ METHODS: Mapping[str, Counterpart] = {
         ("refreshMediaConn", "getMediaHost", "waUploadToServer", "updateMediaMessage"), Counterpart(_MEDIA)
     ),
     "createParticipantNodes": Counterpart(
-        _SEND, (_SENDER + "_encrypt",), "no patch of the message by recipient, no mediatype or decrypt-fail"
+        _SEND, ("client/sessions.py:Sessions.seal",), "no patch of the message by recipient"
     ),
     "getUSyncDevices": Counterpart(_USYNC, (_DEVICES + ".of", _DEVICES + ".forget")),
     "updateMemberLabel": Counterpart(_GROUPS),
-    "sendMessage": Counterpart(_SEND, (_SENDER + "send_text",), "only text, only to a person, without any option"),
-    "sendMessageAck": Counterpart(_RECV, ("protocol/stanza/receipt.py:ack",)),
-    "sendRetryRequest": Counterpart(
-        _RETRY, ("protocol/stanza/retry.py:RetryRequest",), "the stanza is there; the client never sends it"
+    "issuePrivacyTokens": Counterpart(_SEND, ("client/privacy.py:Privacy.sent", "client/privacy_tokens.py:given")),
+    "sendPeerDataOperationMessage": Counterpart(_SEND, (_SENDER + "send_peer",)),
+    "sendMessage": Counterpart(
+        _SEND, (_SENDER + "send", _SENDER + "send_text"), "texts are made here, every other content by the caller"
     ),
+    "groupMetadata": Counterpart(_GROUPS, (_GROUPS_CLIENT + "metadata",)),
+    "sendMessageAck": Counterpart(_RECV, ("protocol/stanza/receipt.py:ack",)),
+    "sendRetryRequest": Counterpart(_RETRY, (_RETRIES + "ask", "client/retry_manager.py:RetryManager.ask")),
     "rejectCall": Counterpart(_CHATS),
     "fetchMessageHistory": Counterpart(_HISTORY),
-    "requestPlaceholderResend": Counterpart(_RETRY),
+    "requestPlaceholderResend": Counterpart(
+        _RETRY, (_RETRIES + "_ask_phone", "client/placeholders.py:resend_request"), "by itself only, not on demand"
+    ),
 }
 
 _NO_BULK = "one address at a time, and the server is not asked for what is unknown"
@@ -254,7 +282,9 @@ PARTS: Mapping[str, Counterpart] = {
     "LIDMappingStore.getLIDsForPNs": Counterpart(_LID, ("client/addresses.py:canonical",), _NO_BULK),
     "LIDMappingStore.getPNForLID": Counterpart(_LID, ("client/addresses.py:phone_number",)),
     "LIDMappingStore.getPNsForLIDs": Counterpart(_LID, ("client/addresses.py:phone_number",), _NO_BULK),
-    "MessageRetryManager.addRecentMessage": Counterpart(_RETRY, (_SENDER + "_store",), _KEPT),
+    "MessageRetryManager.addRecentMessage": Counterpart(
+        _RETRY, (_SENDER + "_store", "client/sent_messages.py:SentMessage")
+    ),
     "MessageRetryManager.parseRetryErrorCode": Counterpart(
         _RETRY, ("protocol/stanza/retry.py:RetryRequest.from_receipt",)
     ),
@@ -324,16 +354,22 @@ OPTIONS: Mapping[str, Counterpart] = {
     "mediaCache": Counterpart(_MEDIA),
     "options": Counterpart(_MEDIA),
     "shouldIgnoreJid": Counterpart(_RECV),
-    "retryRequestDelayMs": Counterpart(_RETRY),
-    "maxMsgRetryCount": Counterpart(
-        _RETRY, ("protocol/stanza/retry.py:MAX_COUNT",), "a constant, and the client asks for no retry", unit=1
+    "retryRequestDelayMs": Counterpart(
+        _RETRY, ("client/retry_manager.py:STEP_SECONDS",), "a constant, the same quarter of a second"
     ),
+    "maxMsgRetryCount": Counterpart(_RETRY, (_CONFIG + "max_retries",), unit=1),
     "msgRetryCounterCache": Counterpart(_RETRY),
     "placeholderResendCache": Counterpart(_RETRY),
-    "enableAutoSessionRecreation": Counterpart(_RETRY),
-    "enableRecentMessageCache": Counterpart(_RETRY, (_SENDER + "_store",), _KEPT),
-    "getMessage": Counterpart(_RETRY, (_SENDER + "_store",), _KEPT),
-    "userDevicesCache": Counterpart(_USYNC, (_DEVICES,), "in memory only; nobody can hand in another one"),
+    "enableAutoSessionRecreation": Counterpart(
+        _RETRY, ("client/retry_manager.py:RetryManager.ask",), "always; cannot be switched off"
+    ),
+    "enableRecentMessageCache": Counterpart(
+        _RETRY, ("client/sent_messages.py:SentMessage",), "always kept, for seven days"
+    ),
+    "getMessage": Counterpart(
+        _RETRY, ("client/sent_messages.py:SentMessage",), "waton keeps them itself; nobody is asked for older ones"
+    ),
+    "userDevicesCache": Counterpart(_USYNC, (_DEVICES,), "nobody can hand in another one"),
     "shouldSyncHistoryMessage": Counterpart(_HISTORY),
     "appStateMacVerification": Counterpart(_SYNC),
     "markOnlineOnConnect": Counterpart(_CHATS, (_ACCOUNT + "login",), "always available; cannot stay unavailable"),
@@ -348,7 +384,7 @@ OPTIONS: Mapping[str, Counterpart] = {
 """Fields of SocketConfig. What is not named belongs to the domain noise."""
 
 CONTENT: Mapping[str, Counterpart] = {
-    "text": Counterpart(_SEND, ("protocol/message.py:text_message", _SENDER + "send_text"), "to a person only"),
+    "text": Counterpart(_SEND, ("protocol/message.py:text_message", _SENDER + "send_text")),
     **dict.fromkeys(("image", "video", "audio", "sticker", "document", "ptv", "album"), Counterpart(_MEDIA)),
     "product": Counterpart(_BUSINESS),
     "groupInvite": Counterpart(_GROUPS),
