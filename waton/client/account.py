@@ -98,6 +98,8 @@ class Account:
                 for key in await step.unit.keys(kind):
                     step.save(kind, key, None)
             step.transition("account", "paired", "unpaired", why=why)
+        self._client.outbox.clear()
+        self._client.groups.clear()
         await self._make()
 
     # --- pairing ------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from waton.client import addresses
 from waton.client.event_pipeline import Step
-from waton.errors import StorageError
+from waton.errors import LocalProtocolError, StorageError
 from waton.jid import Jid
 from waton.ports import RecordKind
 from waton.protocol.binary_node import Node, decode_node, encode_node, require_child
@@ -86,6 +86,11 @@ class Groups:
             if device:
                 self._stale.setdefault(Jid.parse(group), set()).add(Jid.parse(device))
 
+    def clear(self) -> None:
+        """The account is forgotten, and its records with it."""
+        self._keyed.clear()
+        self._stale.clear()
+
     # --- metadata -----------------------------------------------------------------------------------------------------
 
     async def metadata(self, group: Jid, *, fresh: bool = False) -> GroupMetadata:
@@ -128,7 +133,7 @@ class Groups:
         if metadata.addressing_mode == AddressingMode.LID and mine.lid is not None:
             return mine.lid
         if mine.me is None:
-            raise StorageError("credentials/self", "not paired")
+            raise LocalProtocolError("not paired")
         return mine.me
 
     async def devices(self, metadata: GroupMetadata) -> list[Jid]:

@@ -117,11 +117,16 @@ class Identities:
             else:
                 await self._changed(step, device, key, new)
             step.transition("identity", "held", "trusted", device=device.device)
+        for record in held.values():
+            await client.receiver.on_message(NodeReceived(decode_node(record), 0), self._say)
+        async with client.pipeline.step() as step:
             for place in held:
                 step.save(RecordKind.PLACEHOLDER, place, None)
-        for record in held.values():
-            await client.on_node(NodeReceived(decode_node(record), 0))
         return len(held)
+
+    async def _say(self, node: Node, parent: int | None) -> None:
+        """Write what a held message is answered with, if there is a connection. Raises Disconnected."""
+        await self._client.supervisor.live().send(node, parent)
 
     # --- the server's notice ------------------------------------------------------------------------------------------
 

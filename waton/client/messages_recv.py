@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from waton.client import addresses, placeholders
+from waton.client import placeholders
 from waton.client.decryption import MALFORMED, UNTRUSTED, Reading
 from waton.client.envelope import Envelope, IncomingKind, classify_incoming_node, envelope_of
 from waton.client.event_pipeline import Step
@@ -100,7 +100,7 @@ async def decode_incoming_message_node(client: Client, step: Step, node: Node) -
     """
     stanza = IncomingMessage.from_node(node)
     envelope = envelope_of(stanza, client.is_me)
-    await _learn(step, envelope)
+    await _learn(client, step, envelope)
     reading = await client.decryption.read(step, envelope.chat, stanza.author, stanza.encs)
     decoded = Decoded(envelope, reading, _content(stanza, reading))
     decoded.failure = "" if decoded.message is not None else _failure(stanza, reading)
@@ -111,11 +111,11 @@ async def decode_incoming_message_node(client: Client, step: Step, node: Node) -
     return decoded
 
 
-async def _learn(step: Step, envelope: Envelope) -> None:
+async def _learn(client: Client, step: Step, envelope: Envelope) -> None:
     author, other = envelope.stanza.author, envelope.stanza.author_alt
     if other is not None and author.is_lid != other.is_lid:
         pn, lid = (other, author) if author.is_lid else (author, other)
-        await addresses.learn(step, pn, lid, source="message")
+        await client.people.learn(step, [(pn, lid)], source="message")
 
 
 def _content(stanza: IncomingMessage, reading: Reading) -> proto.Message | None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from google.protobuf.message import DecodeError as ProtobufError
+
 from waton.client.events import (
     BlocklistAction,
     BlocklistUpdate,
@@ -22,10 +24,12 @@ from waton.client.events import (
     Presence,
     PresenceUpdate,
 )
-from waton.client.message_keys import Me, at_home
+from waton.client.message_keys import Me, as_text, at_home
 from waton.errors import RemoteProtocolError
 from waton.jid import Jid
+from waton.protocol import proto
 from waton.protocol.binary_node import Node, get_int, get_jid, get_text, require_child, require_jid, require_text
+from waton.protocol.stanza.message import IncomingMessage
 
 _CALLS: Mapping[str, CallStatus] = {
     "offer": CallStatus.OFFER,
@@ -125,3 +129,20 @@ def media_event(node: Node, me: Me) -> MediaUpdate:
     if not isinstance(ciphertext, bytes) or not isinstance(iv, bytes):
         return MediaUpdate(key, error=_MISSING_CIPHERTEXT)
     return MediaUpdate(key, ciphertext, iv)
+
+
+def verified_name(stanza: IncomingMessage) -> str:
+    """The business name that comes with a message; "" when there is none, or it does not parse.
+
+    Its signature is not checked.
+
+    Source: Baileys Utils/decode-wa-message.ts.
+    """
+    for child in stanza.extra:
+        if child.tag == "verified_name" and isinstance(child.content, bytes):
+            try:
+                certificate = proto.VerifiedNameCertificate.FromString(child.content)
+                return as_text(proto.VerifiedNameCertificate.Details.FromString(certificate.details).verifiedName)
+            except ProtobufError:
+                return ""
+    return ""

@@ -109,7 +109,7 @@ class Outbox:
         """Write a stanza whose unit of work is committed; when there is no open connection, the next one does."""
         self._entries[entry.key] = entry
         async with self._order:
-            if self._is_open:
+            if self._is_open and not entry.written_at:  # else open() was quicker
                 await self._write(entry)
 
     async def _write(self, entry: Entry) -> None:
@@ -130,19 +130,31 @@ class Outbox:
 
     async def open(self) -> None:
         """A login is complete: write what is left, oldest first; from then on write at once."""
+        await self._give_up()
         async with self._order:
             for entry in sorted(self._entries.values(), key=lambda entry: entry.key):
-                if entry.node.tag == "receipt" and entry.tries >= _RECEIPT_TRIES:
-                    await self._forget(entry)
-                else:
-                    await self._write(entry)
+                await self._write(entry)
             self._is_open = True
 
-    async def _forget(self, entry: Entry) -> None:
-        self._entries.pop(entry.key, None)
+    async def _give_up(self) -> None:
+        """Forget receipts that no connection could bring to an ack."""
+        over = [one for one in self._entries.values() if one.node.tag == "receipt" and one.tries >= _RECEIPT_TRIES]
+        if not over:
+            return
         async with self._client.pipeline.step() as step:
-            step.save(RecordKind.OUTBOX, entry.key, None)
-            step.transition("outbox", "pending", "given_up", id=entry.name[1])
+            for entry in over:
+                step.save(RecordKind.OUTBOX, entry.key, None)
+                step.transition("outbox", "pending", "given_up", id=entry.name[1])
+        for entry in over:
+            self._entries.pop(entry.key, None)
+
+    def clear(self) -> None:
+        """The account is forgotten, and its records with it."""
+        for entry in self._entries.values():
+            if not entry.done.done():
+                entry.done.set_exception(Disconnected(DisconnectReason.LOGGED_OUT))
+                entry.done.exception()  # seen: perhaps nobody waits for it
+        self._entries.clear()
 
     async def watch(self) -> None:
         """Write again what stays unacknowledged on a live connection. Raises Disconnected when that does not help."""
@@ -164,10 +176,9 @@ class Outbox:
     async def on_ack(self, node: Node, trace: int) -> None:
         """Take an ack: the oldest entry of its class and id is done. One that fits none is no error."""
         name = (get_text(node, "class") or "", get_text(node, "id") or "")
-        fitting = [entry for entry in self._entries.values() if entry.name == name and entry.tries]
-        if not fitting:
+        entry = next((entry for entry in self._entries.values() if entry.tries and entry.name == name), None)
+        if entry is None:
             return
-        entry = min(fitting, key=lambda entry: entry.key)
         async with self._client.pipeline.step(parent=trace) as step:
             step.save(RecordKind.OUTBOX, entry.key, None)
             await self._settle(step, entry, node)

@@ -14,6 +14,7 @@ from waton.client import addresses
 from waton.client.device_list import DeviceChange
 from waton.client.devices import DeviceLists
 from waton.client.event_pipeline import Step
+from waton.client.events import LidMappingUpdate
 from waton.jid import Jid
 from waton.protocol.stanza import iq, usync
 
@@ -33,13 +34,19 @@ class People:
 
     async def learn_all(self, pairs: Sequence[tuple[Jid, Jid]], *, source: str) -> None:
         """Store that each of these (phone number, LID) are one person; see addresses.learn."""
-        known = await addresses.canonical_many(self._client.store, [pn for pn, _ in pairs])
+        client = self._client
+        known = await addresses.canonical_many(client.store, [pn for pn, _ in pairs])
         news = [(pn, lid) for pn, lid in pairs if known[pn].bare != lid.bare]
         for at in range(0, len(news), _AT_ONCE):
             some = news[at : at + _AT_ONCE]
-            async with self._client.hold([jid for pair in some for jid in pair]), self._client.pipeline.step() as step:
-                for pn, lid in some:
-                    await addresses.learn(step, pn, lid, source=source)
+            async with client.hold([jid for pair in some for jid in pair]), client.pipeline.step() as step:
+                await self.learn(step, some, source=source)
+
+    async def learn(self, step: Step, pairs: Iterable[tuple[Jid, Jid]], *, source: str) -> None:
+        """The same in this unit of work, told by events. Hold the locks of all of them."""
+        now = self._client.clock.now()
+        for pn, lid in await addresses.learn_many(step, pairs, source=source, now=now):
+            step.emit(LidMappingUpdate(pn, lid))
 
     async def devices_of(self, users: Iterable[Jid]) -> dict[Jid, usync.UserResult]:
         """Everybody's devices, and what has changed about them acted on. See DeviceLists.of."""
