@@ -7,12 +7,18 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from tests.support.waton_client import WatonPeer, waton_peer
+from waton.client.events import MessageUndecryptable
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.jid import Jid
 from waton.lab.phone import Phone
 from waton.lab.server import Lab
 from waton.ports import RecordKind
+from waton.protocol import message as content
+from waton.protocol import proto
+from waton.protocol.binary_node import Node
+from waton.protocol.message_secret import Addition, SecretUse, seal
+from waton.protocol.stanza.message import Enc, IncomingMessage
 
 pytestmark = pytest.mark.timeout(60)
 MODES = ["lid", "pn"]
@@ -83,3 +89,40 @@ async def own_key(waton: WatonPeer, group: Jid) -> bytes | None:
     """The record of who holds our key begins with the key's id."""
     record = await waton.store.load(RecordKind.SENDER_KEY_SENT, str(group))
     return None if record is None else record.partition(b",")[0]
+
+
+async def test_a_bot_s_answer_in_a_group_is_opened_with_the_question_s_secret(lab: Lab) -> None:
+    owner, ada = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    bot = Jid("867051314767696", "bot")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(owner)
+        group = await ada.create_group("Friends", [owner.lid])
+        asked = await waton.client.send_text(group, "@bot how long is a piece of string?")
+        own = await waton.message("@bot how long is a piece of string?")
+        secret = own.message.messageContextInfo.messageSecret
+        answer = content.text_message("twice as long as half of it").SerializeToString()
+        for number, key in enumerate([secret, bytes(32)]):
+            addition = Addition(SecretUse.BOT, f"BOT{number}", waton.lid, bot)
+            sealed = proto.MessageSecretMessage(encIv=bytes(12), encPayload=seal(key, addition, answer, bytes(12)))
+            told = IncomingMessage(
+                f"BOT{number}",
+                group,
+                1_760_000_000,
+                "text",
+                (Enc("msmsg", sealed.SerializeToString()),),
+                participant=bot,
+                extra=(Node("meta", {"target_id": asked.id, "target_sender_jid": waton.lid}),),
+            )
+            deliver(lab, waton, told.to_node())
+        assert (await waton.message("twice as long as half of it")).key.id == "BOT0"
+        failed = await waton.event(lambda event: event if isinstance(event, MessageUndecryptable) else None)
+        assert failed.key.id == "BOT1", "under another secret"
+
+
+def deliver(lab: Lab, waton: WatonPeer, node: Node) -> None:
+    """Hand the client a stanza, as the server."""
+    me = waton.client.credentials.me
+    device = None if me is None else lab.service.world.locate(me)
+    session = None if device is None else lab.service.deliveries.session(device)
+    assert session is not None
+    session.endpoint.deliver(node, None)

@@ -12,19 +12,22 @@ Source: whatsapp-rust src/message.rs (two passes, duplicates are silent), Bailey
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from waton._core import PreKeyMessage
 from waton.client import addresses
+from waton.client.envelope import Envelope, message_place
 from waton.client.event_pipeline import Step
 from waton.errors import DecodeError, DecryptError, DecryptReason, UntrustedIdentity
 from waton.jid import Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import message as content
 from waton.protocol import proto, signal_repo
+from waton.protocol.binary_node import get_jid, get_text
 from waton.protocol.group_cipher import GroupCipher, sender_key_name
+from waton.protocol.message_secret import unseal_bot_message
 from waton.protocol.signal_repo import EncType
 from waton.protocol.stanza.message import Enc
 from waton.utils.padding import unpad
@@ -96,19 +99,12 @@ class Decryption:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def read(self, step: Step, chat: Jid, author: Jid, encs: Sequence[Enc]) -> Reading:
-        """Open what can be opened. Hold the author's lock.
-
-        Args:
-            step: the stanza's unit of work.
-            chat: the conversation; a sender key counts for this group only.
-            author: the device that encrypted.
-            encs: as the stanza has them.
-        """
+    async def read(self, step: Step, envelope: Envelope) -> Reading:
+        """Open what can be opened of a message stanza, in its unit of work. Hold the author's lock."""
         reading = Reading()
-        for enc in sorted(encs[:_MOST_ENCS], key=lambda enc: _ORDER.get(enc.type, 2)):
+        for enc in sorted(envelope.stanza.encs[:_MOST_ENCS], key=lambda enc: _ORDER.get(enc.type, 2)):
             try:
-                plain = await self._open(step, chat, author, enc)
+                plain = await self._open(step, envelope, enc)
             except DecryptError as error:
                 reading.unopened.append(Unopened(enc, error.reason.value))
             except DecodeError:
@@ -116,24 +112,48 @@ class Decryption:
             except UntrustedIdentity:
                 reading.unopened.append(Unopened(enc, UNTRUSTED))
             else:
-                await self._take(step, reading, chat, author, enc, plain)
+                await self._take(step, reading, envelope, enc, plain)
         return reading
 
-    async def _take(self, step: Step, reading: Reading, chat: Jid, author: Jid, enc: Enc, plain: bytes) -> None:
+    async def _take(self, step: Step, reading: Reading, envelope: Envelope, enc: Enc, plain: bytes) -> None:
         try:
             message = content.parse_message(plain)
         except DecodeError:
             reading.unopened.append(Unopened(enc, MALFORMED))
             return
         reading.opened.append(Opened(enc.type, plain, message))
-        await self._take_sender_key(step, chat, author, message)
+        await self._take_sender_key(step, envelope.chat, envelope.stanza.author, message)
 
-    async def _open(self, step: Step, chat: Jid, author: Jid, enc: Enc) -> bytes:
+    async def _open(self, step: Step, envelope: Envelope, enc: Enc) -> bytes:
+        author = envelope.stanza.author
         if enc.type in (EncType.PKMSG, EncType.MSG):
             return unpad(await self._open_session(step, author, enc))
-        if enc.type == EncType.SKMSG and chat.is_group:
-            return unpad(await self._open_group(step, chat, author, enc))
+        if enc.type == EncType.SKMSG and envelope.chat.is_group:
+            return unpad(await self._open_group(step, envelope.chat, author, enc))
+        if enc.type == EncType.MSMSG:
+            return await self._open_bot(step, envelope, enc)
         raise DecryptError(DecryptReason.UNSUPPORTED, author)
+
+    async def _open_bot(self, step: Step, envelope: Envelope, enc: Enc) -> bytes:
+        """A bot's answer, sealed with the secret of the message it answers."""
+        stanza, mine = envelope.stanza, self._client.credentials
+        about = {child.tag: child for child in stanza.extra if child.tag in ("meta", "bot")}
+        target = get_text(about["meta"], "target_id") if "meta" in about else None
+        asked = get_jid(about["meta"], "target_sender_jid") if "meta" in about else None
+        edited = get_text(about["bot"], "edit_target_id") if "bot" in about else None
+        secrets = await step.unit.load_prefix(RecordKind.MESSAGE_SECRET, message_place(envelope.chat, target or ""))
+        askers = [jid.bare for jid in (asked, mine.lid, mine.me) if jid is not None]
+        for secret in secrets.values():
+            for asker in askers:
+                with suppress(DecryptError):
+                    return unseal_bot_message(
+                        secret,
+                        enc.ciphertext,
+                        message_id=edited or stanza.id,
+                        asked_by=asker,
+                        bot=stanza.author.bare,
+                    )
+        raise DecryptError(DecryptReason.UNSUPPORTED, stanza.author)
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from waton.client import addresses
 from waton.client.addresses import Reader
 from waton.client.device_list import DeviceChange, KnownDevices, apply_change, compare, hash_of, judge
 from waton.client.event_pipeline import Step
-from waton.errors import IqError, WatonError
+from waton.errors import Disconnected, IqError, QueryTimeout, WatonError
 from waton.jid import Jid, signal_address
 from waton.ports import Clock, RecordKind
 from waton.protocol.stanza.devices import DevicesNotification, ListChange, contact_hash
@@ -108,11 +108,13 @@ class DeviceLists:
         Who cannot be told apart from somebody unknown here can be with `resolve`.
 
         Raises:
+            Disconnected, QueryTimeout: there was no answer for somebody; a message to the rest would be lost to them.
             WatonError: nothing at all could be learnt, and why of the first.
         """
         resolved = await self.resolve(users)
-        if resolved.failed and not resolved.found:
-            raise next(iter(resolved.failed.values()))
+        for error in resolved.failed.values():
+            if not resolved.found or isinstance(error, Disconnected | QueryTimeout):
+                raise error
         return resolved.found
 
     async def resolve(self, users: Iterable[Jid]) -> Resolved:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import quote
 
 from waton.client.events import MessageKey
 from waton.errors import RemoteProtocolError
@@ -103,3 +104,14 @@ def envelope_of(stanza: IncomingMessage, is_me: Callable[[Jid], bool]) -> Envelo
         is_view_once=stanza.unavailable == "view_once",
     )
     return Envelope(key, stanza, is_peer)
+
+
+def message_place(chat: Jid, id: str) -> str:
+    """What the keys of all records about messages of this id in this chat begin with."""
+    # An id is any text its author likes: escaped, it cannot pose as another message's.
+    return f"{chat.bare} {quote(id, safe='', errors='surrogatepass')} "
+
+
+def received_key(key: MessageKey) -> str:
+    """The key of records about one message: that it was told, and its secret."""
+    return f"{message_place(key.chat, key.id)}{key.author}"

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from waton.client.envelope import received_key
 from waton.client.event_pipeline import Step
 from waton.client.events import MessageKey, MessageStatus, MessagesUpdate, MessagesUpsert, UpsertType
 from waton.client.groups import OwnKey, takes_part
@@ -200,6 +201,8 @@ class Sender:
         plain = outgoing.message.SerializeToString()
         wrapped = content.device_sent(to, outgoing.message).SerializeToString()
         found = await client.people.devices_of([to, me])
+        if to.bare not in found:
+            raise LocalProtocolError("the server knows no device to send to")
         pairs = [(one.jid, one.lid) for one in found.values() if one.lid is not None and one.jid.is_pn]
         await client.people.learn_all(pairs, source="usync")
         devices = [jid for user in dict.fromkeys([to, me.bare]) if user in found for jid in found[user].device_jids()]
@@ -307,6 +310,9 @@ class Sender:
         )
         step.save(RecordKind.SENT_MESSAGE, outgoing.id, sent.to_bytes(), until=sent.until)
         key = MessageKey(outgoing.to, outgoing.id, True, outgoing.me)
+        secret = content.secret_of(outgoing.message)
+        if secret is not None:
+            step.save(RecordKind.MESSAGE_SECRET, received_key(key), secret)
         step.emit(MessagesUpsert(key, outgoing.message, now, UpsertType.APPEND))
         step.transition("message", "new", "pending", id=outgoing.id)
         self._trace(outgoing, step.unit.number)

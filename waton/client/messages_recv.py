@@ -17,11 +17,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from waton.client import placeholders
 from waton.client.decryption import MALFORMED, UNTRUSTED, Reading
-from waton.client.envelope import Envelope, IncomingKind, classify_incoming_node, envelope_of
+from waton.client.envelope import (
+    Envelope,
+    IncomingKind,
+    classify_incoming_node,
+    envelope_of,
+    message_place,
+    received_key,
+)
 from waton.client.event_pipeline import Step
 from waton.client.events import (
     DecryptFail,
@@ -41,8 +47,9 @@ from waton.client.message_outcome import (
     StoreAppStateKeys,
     StoreSecret,
 )
+from waton.client.node_events import verified_name
 from waton.client.process_message import process_message, target_of
-from waton.client.receipt_events import STATUS, message_ids, receipt_events
+from waton.client.receipt_events import message_ids, receipt_events
 from waton.client.retry_rules import Failure
 from waton.client.sent_messages import SentMessage
 from waton.errors import DecodeError, Disconnected, RemoteProtocolError
@@ -101,7 +108,7 @@ async def decode_incoming_message_node(client: Client, step: Step, node: Node) -
     stanza = IncomingMessage.from_node(node)
     envelope = envelope_of(stanza, client.is_me)
     await _learn(client, step, envelope)
-    reading = await client.decryption.read(step, envelope.chat, stanza.author, stanza.encs)
+    reading = await client.decryption.read(step, envelope)
     decoded = Decoded(envelope, reading, _content(stanza, reading))
     decoded.failure = "" if decoded.message is not None else _failure(stanza, reading)
     if decoded.message is not None:
@@ -150,6 +157,7 @@ async def _meaning(client: Client, step: Step, envelope: Envelope, message: prot
         stanza.t,
         UpsertType.NOTIFY if stanza.offline is None else UpsertType.APPEND,
         push_name=stanza.notify,
+        verified_name=verified_name(stanza),
         is_peer=envelope.is_peer,
     )
     me = Me(mine.me, mine.lid)
@@ -162,23 +170,13 @@ async def _known(client: Client, step: Step, received: Received, me: Me) -> Know
     target = target_of(received, me)
     if target is None:
         return Known(push_name=name)
-    authors = await step.unit.load_prefix(RecordKind.RECEIVED, _place(target.chat, target.id))
+    authors = await step.unit.load_prefix(RecordKind.RECEIVED, message_place(target.chat, target.id))
     sent = await step.load(RecordKind.SENT_MESSAGE, target.id)
     original = me.beside(target.author) if sent is not None else None
     if original is None and len(authors) == 1:
         original = Jid.parse(next(iter(authors.values())).decode())
     is_admin = await client.groups.is_admin(key.chat, key.author) if key.chat.is_group else None
     return Known(original, is_admin, name)
-
-
-def _place(chat: Jid, id: str) -> str:
-    # An id is any text its author likes: escaped, it cannot pose as another message's.
-    return f"{chat.bare} {quote(id, safe='', errors='surrogatepass')} "
-
-
-def received_key(key: MessageKey) -> str:
-    """Where it is noted that this message was told."""
-    return f"{_place(key.chat, key.id)}{key.author}"
 
 
 class Receiver:
@@ -352,16 +350,16 @@ class Receiver:
         client, mine = self._client, self._client.credentials
         records = await step.load_many(RecordKind.SENT_MESSAGE, message_ids(receipt))
         sent = {id: SentMessage.from_bytes(record) for id, record in records.items()}
-        status = STATUS.get(receipt.type)
-        for id, message in sent.items():
-            updated = message if status is None else message.got_to(status)
-            if updated is not message:
-                step.save(RecordKind.SENT_MESSAGE, id, updated.to_bytes(), until=message.until)
         own = mine.me or receipt.peer
         keys = {id: MessageKey(message.chat, id, True, own) for id, message in sent.items() if not message.category}
         for event in receipt_events(receipt, Me(mine.me, mine.lid), keys, int(client.clock.now())):
+            id, status = event.key.id, event.status
+            message = sent.get(id)
+            if message is not None and message.got_to(status) is not message:
+                sent[id] = message.got_to(status)
+                step.save(RecordKind.SENT_MESSAGE, id, sent[id].to_bytes(), until=message.until)
             step.emit(event)
-            step.transition("message", "sent", event.status.name.lower(), id=event.key.id)
+            step.transition("message", "sent", status.name.lower(), id=id)
 
 
 __all__ = [
