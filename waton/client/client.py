@@ -144,7 +144,7 @@ class Client:
         self.decryption = Decryption(self)
         self.retries = Retries(self)
         self.outbox = Outbox(self, self._settle)
-        self._sender = Sender(self)
+        self.sender = Sender(self)
         self.receiver = Receiver(self)
         self._dispatch = Dispatch(self)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -329,16 +329,16 @@ class Client:
     async def send(self, to: Jid, message: proto.Message, *, id: str | None = None) -> SendResult:
         """Send a message to a person or a group, and wait until the server has taken it. See Sender.send."""
         await self.wait_open(self.config.query_timeout)
-        return await self._sender.send(to, message, id=id)
+        return await self.sender.send(to, message, id=id)
 
     async def send_text(self, to: Jid, text: str, *, id: str | None = None) -> SendResult:
         """Send a text to a person or a group. See Sender.send."""
         await self.wait_open(self.config.query_timeout)
-        return await self._sender.send_text(to, text, id=id)
+        return await self.sender.send_text(to, text, id=id)
 
     async def send_peer(self, message: proto.Message, also: Callable[[Step, str], None] | None = None) -> str:
         """Say something to our own phone. See Sender.send_peer."""
-        return await self._sender.send_peer(message, also)
+        return await self.sender.send_peer(message, also)
 
     async def trust(self, device: Jid, new: bytes | None = None) -> int:
         """Take a device's new identity key, and read what was held because of it. See Identities.trust."""
@@ -347,7 +347,7 @@ class Client:
     async def _settle(self, step: Step, entry: Entry, node: Node) -> None:
         """The server has acknowledged a stanza of the outbox."""
         if entry.node.tag == "message" and entry.is_first:
-            await self._sender.settle(step, node, entry.name[1])
+            await self.sender.settle(step, node, entry.name[1])
 
     async def mark_read(self, message: MessagesUpsert) -> None:
         """Tell the author that a message was read."""
