@@ -90,6 +90,11 @@ REQUIREMENTS = {
             lambda: find_peer("libsignal", "@signalapp/libsignal-client"),
         ),
         Requirement(
+            "whatsapp-rust",
+            f"whatsapp-rust as WebAssembly: `make peers` ({NODE_HINT})",
+            lambda: find_peer("whatsapp-rust", "whatsapp-rust-bridge"),
+        ),
+        Requirement(
             "proto-generators",
             "protoc: `pip install " + " ".join(f"{name}=={pin}" for name, pin in generate.PINS.items()) + "`",
             find_proto_generators,

@@ -73,8 +73,8 @@ class RecordKind(StrEnum):
     SENDER_KEY = "sender_key"
     """key: group JID, two colons, signal address of the sender (ours too). libsignal's SenderKeyRecordStructure."""
     SENDER_KEY_SENT = "sender_key_sent"
-    """key: group JID; value: JSON of our present sender key's id and the devices that hold it. Key: group and device JID;
-    there when that device's holding it no longer counts."""
+    """key: group JID; value: JSON of our present sender key's id and the devices that hold it. A key of group and device
+    JID: that device's holding it no longer counts."""
     GROUP = "group"
     """key: group JID; value: its <group> node, encoded, as last seen."""
     APP_STATE_KEY = "app_state_key"
@@ -138,11 +138,7 @@ class UnitOfWork(Records, Protocol):
         ...
 
     def save(self, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None) -> None:
-        """Write at commit; None deletes.
-
-        Args:
-            until: Unix seconds after which the record may be forgotten; None keeps it.
-        """
+        """Write at commit; None deletes. until: Unix seconds after which the record may be forgotten."""
         ...
 
     def emit(self, type: str, payload: bytes) -> int:

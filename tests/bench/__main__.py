@@ -27,6 +27,11 @@ from waton._core import (
     PreKeyBundle,
     decode_node,
     encode_node,
+    sender_key_create,
+    sender_key_decrypt,
+    sender_key_distribution,
+    sender_key_encrypt,
+    sender_key_process,
     session_decrypt,
     session_decrypt_prekey,
     session_encrypt,
@@ -42,7 +47,7 @@ WORKLOADS = HERE / "workloads"
 NODES = {"ack": 2000, "receipt": 2000, "group_msg_60": 50, "group_meta_1000": 3, "usync_2000": 1}
 TEXT = bytes([7]) * 160
 FRAME = bytes([7]) * 500
-GOALS = {"decode": 3.0, "encode": 5.0, "signal": 5.0, "repository": 5.0, "x3dh": 10.0, "noise": 3.0}
+GOALS = {"decode": 3.0, "encode": 5.0, "signal": 5.0, "repository": 5.0, "x3dh": 10.0, "group": 100.0, "noise": 3.0}
 
 T = TypeVar("T")
 Batch = Callable[[int], float]
@@ -195,6 +200,50 @@ def x3dh_accept() -> Batch:
     return run
 
 
+def group() -> tuple[bytes, bytes]:
+    """The records of a sender and of a reader that knows its key."""
+    sender = sender_key_create(b"", entropy=os.urandom(68))
+    return sender, sender_key_process(b"", sender_key_distribution(sender))
+
+
+def group_send(record: bytes, count: int) -> tuple[bytes, list[bytes]]:
+    messages: list[bytes] = []
+    for _ in range(count):
+        record, message = sender_key_encrypt(record, TEXT, entropy=os.urandom(64))
+        messages.append(message)
+    return record, messages
+
+
+def group_encrypt() -> Batch:
+    record, _ = group()
+
+    def run(count: int) -> float:
+        def send() -> None:
+            nonlocal record
+            record, _ = group_send(record, count)
+
+        return clocked(send)
+
+    return run
+
+
+def group_decrypt() -> Batch:
+    sender, reader = group()
+
+    def run(count: int) -> float:
+        nonlocal sender
+        sender, messages = group_send(sender, count)
+
+        def read() -> None:
+            nonlocal reader
+            for message in messages:
+                reader, _ = sender_key_decrypt(reader, message)
+
+        return clocked(read)
+
+    return run
+
+
 def transports() -> tuple[NoiseTransport, NoiseTransport]:
     client, server = (
         NoiseHandshake(
@@ -234,6 +283,8 @@ def benches() -> Iterator[tuple[str, int, Batch]]:
     yield "repository encrypt", 100, signal_encrypt()
     yield "x3dh initiate", 5, x3dh_initiate()
     yield "x3dh accept", 5, x3dh_accept()
+    yield "group encrypt", 20, group_encrypt()
+    yield "group decrypt", 20, group_decrypt()
     yield "noise encrypt", 2000, noise_encrypt()
     yield "noise decrypt", 2000, noise_decrypt()
 

@@ -16,6 +16,7 @@ const { makeLibSignalRepository } = await load('baileys/lib/Signal/libsignal.js'
 const { addTransactionCapability } = await load('baileys/lib/Utils/auth-utils.js')
 const { initAuthCreds } = await load('baileys/lib/Utils/auth-utils.js')
 const { Curve } = await load('baileys/lib/Utils/crypto.js')
+const group = await load('baileys/lib/Signal/Group/index.js')
 const libsignal = (await load('libsignal')).default
 
 const silent = { level: 'silent', child: () => silent, trace() {}, debug() {}, info() {}, warn() {}, error() {} }
@@ -198,6 +199,30 @@ benches['repository encrypt'] = async seconds => {
   return timed(seconds, 100, n => clocked(async () => {
     for (let i = 0; i < n; i++) await alice.repository.encryptMessage({ jid, data: TEXT })
   }))
+}
+// Baileys' lib/Signal/Group with the smallest storage that it accepts: records stay as they are.
+async function groupPair() {
+  const name = new group.SenderKeyName('1@g.us', { id: '15550001111', deviceId: 0, toString: () => '15550001111.0' })
+  const side = () => {
+    const record = new group.SenderKeyRecord()
+    const store = { loadSenderKey: async () => record, storeSenderKey: async () => {} }
+    return { builder: new group.GroupSessionBuilder(store), cipher: new group.GroupCipher(store, name) }
+  }
+  const [sender, reader] = [side(), side()]
+  await reader.builder.process(name, await sender.builder.create(name))
+  return [sender.cipher, reader.cipher]
+}
+benches['group encrypt'] = async seconds => {
+  const [sender] = await groupPair()
+  return timed(seconds, 5, n => clocked(async () => { for (let i = 0; i < n; i++) await sender.encrypt(TEXT) }))
+}
+benches['group decrypt'] = async seconds => {
+  const [sender, reader] = await groupPair()
+  return timed(seconds, 5, async n => {
+    const sealed = []
+    for (let i = 0; i < n; i++) sealed.push(await sender.encrypt(TEXT))
+    return clocked(async () => { for (const message of sealed) await reader.decrypt(message) })
+  })
 }
 benches['noise encrypt'] = async seconds => {
   const handler = await noise()

@@ -1,7 +1,8 @@
 """A program that works on an account until it is killed, by itself at a chosen point or from outside.
 
 Each round uses up one prekey, moves one session on, counts, stores an event and names a transition, in one unit of
-work; then it says "committed N" and, after the event was handled, "handled N". What it said must be found again.
+work; then it says "committed N" and, when the event is marked as handled, "handled N". What was said to be committed
+must be found again; a mark is written with the next round.
 
     python -m tests.crash.account_worker PATH ROUNDS [MOMENT COUNT]
 
@@ -76,7 +77,7 @@ async def one_round(store: SqliteStore) -> None:
         event = unit.emit("round", b"%d" % number)
         unit.transition("worker", str(number - 1), str(number))
     print("committed", number, flush=True)
-    await store.mark_handled([event])
+    store.mark_handled([event])
     print("handled", number, flush=True)
 
 

@@ -63,7 +63,8 @@ async def company() -> AsyncGenerator[Company]:
                 await phone.scan(await peer.qr())
                 await peer.opened()
                 peers.append(peer)
-            yield Company(lab, wat, ada, dot, *peers, traces)
+            bea, cal = peers
+            yield Company(lab, wat, ada, dot, bea, cal, traces)
     finally:
         await lab.stop()
 
@@ -109,6 +110,9 @@ async def test_everybody_reads_everybody(company: Company, mode: AddressingMode)
         await reads(phone, "from Cal")
     assert not [phone.unreadable for phone in (wat, ada, dot) if phone.unreadable]
     assert company.noted("lab.nack") == []
+    # Each author was told by the account's own phone that it has the message too.
+    own = [trace for trace in company.traces if (trace.name, trace.way, trace.kind) == ("receipt", Way.OUT, "sender")]
+    assert len(own) == 2
     assert company.lab.service.unanswered == {}
 
 
@@ -256,17 +260,24 @@ async def test_a_phone_that_registers_anew_is_read_and_reads(company: Company) -
     await reads(dot, "one")
     await bea.send_text(dot.lid, "two")
     await reads(dot, "two")
+    since = len(company.traces)
     dot.register_anew()
+    assert [trace.kind for trace in company.traces[since:] if trace.name == "notification"] == ["encrypt"]
+    # That was Bea, who has asked for Dot's devices; Cal never had to.
     await dot.send_text(group, "new phone")
     for peer in (bea, cal):
         await peer.message("new phone")
     await bea.send_text(dot.lid, "three")
     await reads(dot, "three")
-    await bea.send_text(group, "four")
+    assert not dot.unreadable  # Bea had a fresh session, by the notification or by the new phone's first message
+    id = await bea.send_text(group, "four")
     await reads(dot, "four")
+    # The new phone has no sender keys, and Baileys makes none anew: it had to ask.
+    assert list(dot.unreadable) == [(id, "no_sender_key")]
 
     ada.register_anew()
     assert await cal.closed() == 401
     assert ada.companions == []
-    told = [trace for trace in company.traces if trace.name == "notification" and trace.way is Way.OUT]
-    assert told
+    await bea.send_text(group, "five")
+    for text in ("one", "new phone", "four", "five"):
+        await reads(ada, text)

@@ -60,6 +60,10 @@ class PhoneHandle(GroupCalls):
         """Scan a QR and vouch for the device that shows it. Raises PairingError, LabError, Disconnected."""
         return await self._thread.wait(self._phone.scan(qr))
 
+    async def enter_code(self, code: str) -> Jid:
+        """Type the pairing code that a device shows. Raises PairingError (CODE: another one), LabError, Disconnected."""
+        return await self._thread.wait(self._phone.enter_code(code))
+
     async def send_text(self, to: Jid | str, text: str) -> str:
         """Send a text to an account or a group of this lab; returns the message's id. Raises LabError."""
         return await self._thread.wait(self._phone.send_text(to, text))

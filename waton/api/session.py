@@ -296,6 +296,10 @@ class Session:
         """The next message from somebody else (or the next that matches). Raises TimeoutError."""
         return await self.expect_message(matching, timeout)
 
+    async def request_pairing_code(self, phone: str, code: str | None = None) -> str:
+        """Ask to be linked by a code that the person types on their phone. See Client.request_pairing_code."""
+        return await self._hop(self.client.request_pairing_code(phone, code))
+
     async def reconnect(self) -> None:
         """Drop the connection and connect again at once."""
         await self._hop(self.client.reconnect())

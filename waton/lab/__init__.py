@@ -9,5 +9,7 @@ clients to be well meant, and listens on loopback.
     service.py     one stanza in, one database step   routing.py     messages and receipts between devices
     answers/       a table of iq handlers             deliveries.py  what each device has yet to get
     world.py       accounts, devices, prekeys         database.py    where all of it is written through
+    groups.py      who is in them, how they are set   routing_groups.py  their messages and receipts
+    device_news.py, group_news.py  who is told what has changed
     phone*.py      a primary device                   faults.py      misbehaviour, on request, for tests
 """

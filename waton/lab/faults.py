@@ -97,6 +97,7 @@ class Fault:
     harm: Harm | None = None
     moment: Moment | None = None
     declines: bool = False
+    passkey: bool = False
 
     @staticmethod
     def certificate(defect: Defect) -> Fault:
@@ -114,6 +115,11 @@ class Fault:
     def declined() -> Fault:
         """A resumed handshake (IK) is answered with XXfallback, though it could be read."""
         return Fault(declines=True)
+
+    @staticmethod
+    def asks_for_passkey() -> Fault:
+        """Instead of the pair-success comes the word that the account links no device without a passkey."""
+        return Fault(passkey=True)
 
     def strikes(self, moment: Moment | None) -> bool:
         """True when a frame sent at this moment is harmed."""

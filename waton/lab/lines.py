@@ -79,7 +79,7 @@ class End(Protocol):
         ...
 
     def put(self, data: bytes, due: float, moment: Moment | None) -> None:
-        """Write a frame, not before `due` on the loop's clock."""
+        """Write a frame after those before it, and not before `due` on the loop's clock."""
         ...
 
     def finish(self, node: Node | None) -> None:
@@ -130,7 +130,6 @@ class Line:
         self.is_mute = False
         """Nothing goes out any more."""
         self._inbox: deque[tuple[float, ConnectionEvent]] = deque()
-        self._last_due = 0.0
         self._held: _Held | None = None
         self._timers: set[asyncio.TimerHandle] = set()
         faults.join(self)
@@ -218,12 +217,9 @@ class Line:
         if not self._inbox and delay <= 0:
             self._end.take(event)
             return
-        due = asyncio.get_running_loop().time() + delay
-        if self._inbox:
-            due = max(due, self._inbox[-1][0])
-        else:
+        if not self._inbox:
             self._later(delay, self._take_due)
-        self._inbox.append((due, event))
+        self._inbox.append((asyncio.get_running_loop().time() + delay, event))
 
     def _take_due(self) -> None:
         _, event = self._inbox.popleft()
@@ -310,9 +306,9 @@ class Line:
         self._later(seconds, self._end.cut)
 
     def _put(self, leaving: _Leaving, frames: list[bytes]) -> None:
-        self._last_due = max(self._last_due, asyncio.get_running_loop().time() + leaving.delay)
+        due = asyncio.get_running_loop().time() + leaving.delay
         for data in frames:
-            self._end.put(data, self._last_due, leaving.moment)
+            self._end.put(data, due, leaving.moment)
 
 
 def _farewell(code: str, *, is_login: bool) -> Node:

@@ -1,5 +1,7 @@
 """Pairing, the server's part: offers refs, matches a scan to the connection that shows the ref, checks the answer.
 
+A connection may be linked by code instead (waton.lab.link_code); from the phone's word on, both ways are the same.
+
 The server knows neither the QR's secret nor the phone's key; it carries the phone's word to the companion and, before
 it stores the device, checks that the companion has signed back. The phone (`Offer.accept`) does the storing, in the
 same step, because only it can sign the new key-index list.
@@ -27,7 +29,8 @@ from waton.errors import (
     RemoteProtocolError,
 )
 from waton.lab.faults import Fault, Moment
-from waton.lab.world import World
+from waton.lab.link_code import LinkCode, PendingCode
+from waton.lab.world import Account, World
 from waton.protocol import proto
 from waton.protocol.adv import verify_device_signature
 from waton.protocol.binary_node import Node, content_bytes, get_text, require_child
@@ -101,6 +104,8 @@ class Registering:
         self._wire = wire
         self.registration = registration
         self.refs: list[str] = []
+        self.code = LinkCode(world, wire, registration)
+        """The pairing code it shows, if any."""
         self._offer: Offer | None = None
         self._outcome: asyncio.Future[None] | None = None
 
@@ -128,11 +133,17 @@ class Registering:
             raise LabError("another phone is pairing this device already")
         self._offer = offer
         self._outcome = asyncio.get_running_loop().create_future()
-        self._wire.send(offer.success.to_node(self._world.t()), moment=Moment.PAIR_SUCCESS)
+        word = offer.success.to_node(self._world.t())
+        if self.fault.passkey:
+            word = pairing.passkey_request(self._world.fresh_id(), self._world.t())
+        self._wire.send(word, moment=Moment.PAIR_SUCCESS)
         await self._outcome
 
     def on_node(self, node: Node, parent: int) -> None:
-        """Take a stanza of the client. Only the answer to pair-success matters."""
+        """Take a stanza of the client: what it says to be linked by code, or its answer to the pair-success."""
+        if node.tag == "iq" and node.child(pairing.LINK_CODE) is not None:
+            self.code.take(node, parent)
+            return
         offer = self._offer
         if offer is None or node.tag != "iq" or get_text(node, "id") != offer.success.id:
             return
@@ -168,6 +179,7 @@ class Registering:
 
     def _fail(self, error: Exception) -> None:
         self._desk.close(self)
+        self.code.fail(error)
         if self._outcome is not None and not self._outcome.done():
             self._outcome.set_exception(error)
             self._outcome.exception()  # seen: whoever scanned may be gone, and then nobody asks for it
@@ -204,6 +216,18 @@ class Desk:
         if qr.noise_key != found.registration.noise or qr.identity_key != found.registration.identity:
             raise LabError("the QR names other keys than the connection that was given its ref")
         return found
+
+    def awaiting_code(self, account: Account) -> tuple[Registering, PendingCode]:
+        """The connection that waits for this account's phone to type a code; the newest hello when there are several.
+
+        Raises:
+            LabError: there is none (any more).
+        """
+        waiting = [(one, one.code.pending) for one in dict.fromkeys(self._open.values())]
+        found = [(one, code) for one, code in waiting if code is not None and code.account == account.pn]
+        if not found:
+            raise LabError("no companion waits for a code of this account (any more)")
+        return max(found, key=lambda one: one[1].expires_at)
 
 
 __all__ = ["Desk", "Offer", "Registering", "Registration", "Wire"]

@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING
 
 from waton.errors import DecodeError, DecryptError, DecryptReason, LabError, RemoteProtocolError, UntrustedIdentity
 from waton.jid import Jid
+from waton.lab import privacy
 from waton.lab.deliveries import Session
 from waton.lab.groups import Group
 from waton.lab.phone_companions import Companions
 from waton.lab.phone_group_keys import GroupKeys
 from waton.lab.phone_groups import GroupCalls
 from waton.lab.phone_messages import PhoneMessage, PhoneMessages
+from waton.lab.phone_privacy import PhonePrivacy
+from waton.lab.phone_receipts import ReceiptLog, receipt_for
 from waton.lab.phone_retries import Retries
 from waton.lab.phone_signal import PhoneSignal
 from waton.lab.world import Account, Device
@@ -59,12 +62,10 @@ class Phone(GroupCalls):
         self._use(device)
         self._session: Session | None = None
         self._log = PhoneMessages(service.world, account.id)
-        self._waiting: list[tuple[Callable[[Receipt], bool], asyncio.Future[Receipt]]] = []
+        self._receipts = ReceiptLog()
         self._asked: dict[str, asyncio.Future[Node]] = {}
         self.reply_with: Replies | None = None
         """Called with each text from another person; what it returns is sent back to the chat."""
-        self.receipts: deque[Receipt] = deque(maxlen=_REMEMBERED)
-        """The newest receipts for messages of this phone, since the lab started."""
         self.unreadable: deque[tuple[str, str]] = deque(maxlen=_REMEMBERED)
         """(message id, reason) of the newest messages that could not be read, since the lab started."""
         self.refused: dict[str, int] = {}
@@ -77,6 +78,7 @@ class Phone(GroupCalls):
         self._companions = Companions(self._service, device.account, self._signal)
         self._group_keys = GroupKeys(self._world, self._service.groups, device, self._signal)
         self._retries = Retries(self._world, self._service.groups, device, self._signal, self._group_keys)
+        self._privacy = PhonePrivacy(self._world, device.account, self._signal.records)
 
     # --- who it is --------------------------------------------------------------------------------------------------
 
@@ -111,6 +113,11 @@ class Phone(GroupCalls):
     def messages(self) -> list[PhoneMessage]:
         """Every message on this phone, oldest first."""
         return self._log.all()
+
+    @property
+    def receipts(self) -> deque[Receipt]:
+        """The newest receipts for messages of this phone, since the lab started."""
+        return self._receipts.newest
 
     @property
     def companions(self) -> list[Jid]:
@@ -176,7 +183,26 @@ class Phone(GroupCalls):
         """
         qr = QrText.parse(qr_text)
         registering = self._service.desk.find(qr)
-        offer = self._companions.offer(qr, registering)
+        offer = self._companions.offer(qr.adv_secret, registering)
+        await registering.present(offer)
+        return offer.success.jid
+
+    async def enter_code(self, code: str, timeout: float = 20.0) -> Jid:
+        """Type the pairing code that a companion shows, and pair it.
+
+        Args:
+            code: eight characters; small letters and a dash in the middle are as good.
+            timeout: seconds the companion may take to answer.
+        Returns:
+            the new device's address by phone number. Its first login is still to come.
+        Raises:
+            PairingError: CODE when it is not the companion's code; then another may be typed. Else as in scan.
+            LabError: no companion waits for a code of this account, or it does not answer.
+            Disconnected: the companion left meanwhile.
+        """
+        typed = code.strip().upper().replace("-", "").replace(" ", "")
+        registering, pending = self._service.desk.awaiting_code(self.account)
+        offer = await self._companions.offer_by_code(typed, registering, pending, timeout)
         await registering.present(offer)
         return offer.success.jid
 
@@ -195,6 +221,24 @@ class Phone(GroupCalls):
         if device is None or device.number == 0 or device.account.id != self._device.account.id:
             raise LabError("no such companion")
         self._service.remove_companion(device)
+
+    # --- strangers --------------------------------------------------------------------------------------------------
+
+    def restrict(self, *, client_tokens: bool = True) -> None:
+        """Take no messages from strangers from now on, on no device of the account; see waton.lab.privacy.
+
+        Args:
+            client_tokens: who shows a valid token of their own making (cstoken) is no stranger.
+        """
+        privacy.restrict(self._world, self._device.account, client_tokens=client_tokens)
+
+    def unrestrict(self) -> None:
+        """Take everybody's messages again."""
+        privacy.unrestrict(self._world, self._device.account)
+
+    def trust(self, contact: Jid) -> None:
+        """Give somebody a privacy token, with which they are no stranger. Raises LabError when the phone is offline."""
+        self._post(self._privacy.giving(contact))
 
     # --- the way out ------------------------------------------------------------------------------------------------
 
@@ -242,8 +286,11 @@ class Phone(GroupCalls):
                 stanza = self._group_keys.seal(group, sent.id, message)
             else:
                 encs = self._encrypt_for_all(to, recipient, message)
-                stanza = OutgoingMessage(id=sent.id, to=to, encs=tuple(encs))
+                stanza = OutgoingMessage(sent.id, to, tuple(encs), extra=self._privacy.shown_to(recipient))
             self._post(stanza.to_node())
+            giving = self._privacy.giving_to(recipient)
+            if giving is not None:
+                self._post(giving)
         return sent
 
     def _own_address(self, to: Jid, group: Group | None) -> Jid:
@@ -303,17 +350,7 @@ class Phone(GroupCalls):
 
     async def next_receipt(self, id: str, type: str = ReceiptType.DELIVERED, timeout: float = 10.0) -> Receipt:
         """The first receipt of this type for message `id`, come already or still to come. Raises TimeoutError."""
-
-        def wanted(receipt: Receipt) -> bool:
-            return id in receipt.ids and receipt.type == type
-
-        for receipt in self.receipts:
-            if wanted(receipt):
-                return receipt
-        waiting: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        self._waiting.append((wanted, waiting))
-        async with asyncio.timeout(timeout):
-            return await waiting
+        return await self._receipts.next(id, type, timeout)
 
     def deliver(self, node: Node, parent: int | None) -> None:
         """Endpoint: take a stanza."""
@@ -322,7 +359,9 @@ class Phone(GroupCalls):
         elif node.tag == "receipt":
             self._take_receipt(node, parent)
         elif node.tag == "notification":
-            self._post(ack(node))
+            with self._world.step():
+                self._privacy.take(node)
+                self._post(ack(node))
         elif node.tag == "iq":
             answered = self._asked.get(get_text(node, "id") or "")
             if answered is not None and not answered.done():
@@ -342,12 +381,7 @@ class Phone(GroupCalls):
             self._post(ack(node))
             if receipt.type == ReceiptType.RETRY:
                 self._send_again(receipt, parent)
-        self.receipts.append(receipt)
-        for wanted, waiting in list(self._waiting):
-            if waiting.done():
-                self._waiting.remove((wanted, waiting))
-            elif wanted(receipt):
-                waiting.set_result(receipt)
+        self._receipts.take(receipt)
 
     def _send_again(self, receipt: Receipt, parent: int | None) -> None:
         try:
@@ -424,18 +458,8 @@ class Phone(GroupCalls):
             self._world.after(lambda: self._answer_soon(kept))
 
     def _receipt(self, incoming: IncomingMessage) -> Receipt:
-        if incoming.category == "peer":
-            return Receipt(ids=(incoming.id,), peer=incoming.sender, type=ReceiptType.PEER_MSG)
-        if incoming.sender.is_group:
-            author = self._world.find(incoming.author)
-            is_own = author is not None and author.id == self._device.account.id
-            kind = ReceiptType.SENDER if is_own else ReceiptType.DELIVERED
-            return Receipt((incoming.id,), incoming.sender, kind, participant=incoming.participant)
-        if incoming.recipient is not None:
-            return Receipt(
-                ids=(incoming.id,), peer=incoming.sender, type=ReceiptType.SENDER, recipient=incoming.recipient
-            )
-        return Receipt(ids=(incoming.id,), peer=incoming.sender)
+        author = self._world.find(incoming.author)
+        return receipt_for(incoming, is_own=author is not None and author.id == self._device.account.id)
 
     def _answer_soon(self, message: PhoneMessage) -> None:
         # In a turn of the loop's own: two phones that answer each other must not hold it up for ever.

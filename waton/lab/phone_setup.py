@@ -31,11 +31,14 @@ def key_share(key_id: bytes, key: bytes, *, raw_id: int, key_indexes: Sequence[i
     return message
 
 
-def history(me: Account, contacts: Iterable[Account], t: int) -> proto.Message:
-    """INITIAL_BOOTSTRAP, inline: everybody's push names, and a chat with one message for each contact."""
+def history(me: Account, contacts: Iterable[Account], t: int, *, nct_salt: bytes) -> proto.Message:
+    """INITIAL_BOOTSTRAP, inline: push names, the key of client tokens, and a chat with one message for each contact."""
     contacts = list(contacts)
     sync = proto.HistorySync(
-        syncType=proto.HistorySync.HistorySyncType.Value("INITIAL_BOOTSTRAP"), chunkOrder=1, progress=100
+        syncType=proto.HistorySync.HistorySyncType.Value("INITIAL_BOOTSTRAP"),
+        chunkOrder=1,
+        progress=100,
+        nctSalt=nct_salt,
     )
     for account in (me, *contacts):
         sync.pushnames.add(id=str(account.pn), pushname=account.name)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from waton.jid import Jid
-from waton.lab import routing_groups
+from waton.lab import privacy, routing_groups
 from waton.lab import routing_rules as rules
 from waton.lab.deliveries import Session
 from waton.lab.world import Account, Device
@@ -50,13 +50,18 @@ def take_message(service: Service, session: Session, node: Node, parent: int | N
         service.world.note("lab.no_such_user", parent, id=message.id)
         service.reply(session, server_ack(node, t=t, error=NACK_NO_SUCH_USER), parent)
         return
+    if privacy.refuses(service.world, session.device.account, recipient, message):
+        service.world.note("lab.stranger", parent, id=message.id)
+        service.reply(session, server_ack(node, t=t, error=privacy.TOKEN_MISSING), parent)
+        return
+    chat = None if message.recipient is None else service.world.find(message.recipient)
     skipped = 0
     for jid, enc in _ciphertexts(message):
         device = service.world.locate(jid)
         if device is None or device.key == session.device.key:
             skipped += 1
             continue
-        incoming = _incoming(message, enc, session, device, recipient, t)
+        incoming = _incoming(message, enc, session, device, chat or recipient, t)
         service.deliveries.put(device, _with_priority(incoming.to_node(), message), parent)
     if skipped:
         service.world.note("lab.no_such_device", parent, id=message.id, count=skipped)

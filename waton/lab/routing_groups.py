@@ -8,7 +8,8 @@ other devices are like everybody else's.
 A resend names one device as `participant` and goes to that alone.
 
 The sender says by a hash which devices it thought of; when they are others, the ack says the right hash, and the
-message goes out all the same. The hash is over the devices of everybody in the group, the sender's own included.
+message goes out all the same. The hash is over the devices of everybody in the group, the sender's own included (so
+compute whatsmeow and whatsapp-rust).
 
 Guess: 403 for a message of somebody who is not in the group, or who is no admin where only admins may write; a capture
 of such a nack would settle it.
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 NACK_NO_SUCH_GROUP = 404
 NACK_NOT_ALLOWED = 403
+NACK_STALE_ADDRESSING = 421
+"""The sender thinks that the group addresses people in the other way. Source: whatsapp-rust's table of nacks."""
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -44,7 +47,7 @@ NACK_NOT_ALLOWED = 403
 def take_message(service: Service, session: Session, node: Node, message: OutgoingMessage, parent: int | None) -> None:
     """Queue a group message for everybody in it, then acknowledge it."""
     group = service.groups.find(message.to)
-    refusal = NACK_NO_SUCH_GROUP if group is None else _refusal(service, group, session)
+    refusal = NACK_NO_SUCH_GROUP if group is None else _refusal(service, group, session, message)
     if group is None or refusal is not None:
         service.world.note("lab.group_refused", parent, id=message.id, error=refusal or 0)
         service.reply(session, server_ack(node, t=service.world.t(), error=refusal), parent)
@@ -60,11 +63,13 @@ def take_message(service: Service, session: Session, node: Node, message: Outgoi
     service.reply(session, server_ack(node, t=service.world.t(), attrs=attrs), parent)
 
 
-def _refusal(service: Service, group: Group, session: Session) -> int | None:
-    """Why this device may not write here, None when it may."""
+def _refusal(service: Service, group: Group, session: Session, message: OutgoingMessage) -> int | None:
+    """Why this device may not write this here, None when it may."""
     member = service.groups.member(group, session.device.account)
     if member is None or (group.announcement and not member.is_admin):
         return NACK_NOT_ALLOWED
+    if message.addressing_mode not in (None, group.addressing):
+        return NACK_STALE_ADDRESSING
     return None
 
 

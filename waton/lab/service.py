@@ -15,6 +15,7 @@ from waton.lab.deliveries import Deliveries, Session
 from waton.lab.faults import Faults
 from waton.lab.groups import Groups
 from waton.lab.pairing import Desk
+from waton.lab.privacy import PROPS
 from waton.lab.taken import Taken
 from waton.lab.world import Account, Device, World
 from waton.protocol.binary_node import Node, get_text
@@ -51,6 +52,8 @@ class Service:
         self.faults = faults
         self.new_groups = AddressingMode.LID
         """How groups address people that are made by clients, who cannot say it themselves."""
+        self.props: dict[str, str] = dict(PROPS)
+        """The A/B props that clients are told, by code."""
         self.http_host = ""
         """Where media would be, HOST:PORT; the server knows it once it listens."""
         self.unanswered: dict[tuple[str, str], int] = {}

@@ -17,7 +17,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError as ProtobufError
 
 from waton._core import xeddsa_sign, xeddsa_verify
-from waton.errors import InvalidSignature, PairingError, PairingStep
+from waton.errors import DecodeError, InvalidSignature, PairingError, PairingStep
 from waton.protocol import proto
 from waton.protocol.credentials import KeyPair
 
@@ -140,6 +140,69 @@ def sign_key_index_list(
     return proto.ADVSignedKeyIndexList(
         details=details, accountSignature=signature, accountSignatureKey=account.public
     ).SerializeToString()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyIndexList:
+    """A phone's list of the companions that count, as it stands in its signed form."""
+
+    raw_id: int
+    """The account's registration: another one means that the account was registered anew."""
+    timestamp: int
+    """Unix seconds of the signing."""
+    current_index: int
+    """The newest companion that the phone knew of."""
+    valid_indexes: frozenset[int]
+    account_key: bytes = b""
+    """32 bytes, the key that the list itself names; empty when it names none."""
+
+    def holds(self, key_index: int | None) -> bool:
+        """Whether a companion with this key index counts: it is listed, or was linked after the list was signed.
+
+        Source: whatsapp-rust wacore/src/adv.rs, from the web client.
+        """
+        return key_index is not None and (key_index in self.valid_indexes or key_index > self.current_index)
+
+
+def read_key_index_list(signed: bytes) -> KeyIndexList:
+    """What an ADVSignedKeyIndexList says, whoever signed it. Raises DecodeError."""
+    try:
+        outer = proto.ADVSignedKeyIndexList.FromString(signed)
+        details = proto.ADVKeyIndexList.FromString(outer.details)
+    except ProtobufError as error:
+        raise DecodeError(0, signed, "key index list") from error
+    if not details.HasField("rawId") or not details.HasField("timestamp"):
+        raise DecodeError(0, signed, "key index list")
+    return KeyIndexList(
+        details.rawId,
+        details.timestamp,
+        details.currentIndex,
+        frozenset(details.validIndexes),
+        outer.accountSignatureKey,
+    )
+
+
+def verify_key_index_list(signed: bytes, account_key: bytes) -> KeyIndexList:
+    """Check that an account's phone signed a key index list.
+
+    Guess: hosted accounts sign it with the same prefix. A captured list of one would settle it.
+
+    Args:
+        signed: ADVSignedKeyIndexList protobuf.
+        account_key: 32 bytes, the identity key of the account's phone (device 0).
+    Raises:
+        DecodeError: it does not parse.
+        InvalidSignature: somebody else signed it, or something else.
+    """
+    found = read_key_index_list(signed)
+    outer = proto.ADVSignedKeyIndexList.FromString(signed)
+    if len(account_key) != 32 or len(outer.accountSignature) != 64:
+        raise InvalidSignature("the key index list")
+    try:
+        xeddsa_verify(account_key, _KEY_INDEX_PREFIX + outer.details, outer.accountSignature)
+    except InvalidSignature as error:
+        raise InvalidSignature("the key index list") from error
+    return found
 
 
 def _device_message(signed: proto.ADVSignedDeviceIdentity, companion: bytes, hosted: bool) -> bytes:

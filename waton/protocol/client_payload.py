@@ -42,6 +42,14 @@ class Browser:
         return _QR_PLATFORM.get(self.name, "9")
 
     @property
+    def display(self) -> str:
+        """What a phone that links by code lists: Browser (System); a client that is none says Chrome, as the web does.
+
+        Source: whatsapp-rust wacore/src/companion_reg.rs.
+        """
+        return f"{self.name if self.name in _QR_PLATFORM else 'Chrome'} ({self.os})"
+
+    @property
     def web_platform(self) -> proto.ClientPayload.WebInfo.WebSubPlatform.ValueType:
         """A browser, or the desktop app of Windows or macOS; no other system has one."""
         app = {"Mac OS": "DARWIN", "Windows": "WIN32"}.get(self.os) if self.name == _DESKTOP else None

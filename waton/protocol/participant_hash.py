@@ -4,8 +4,9 @@ A sender writes the hash of the devices it encrypted for as `phash` of its messa
 with its own when it knows another set. Notifications about devices carry the hash of the list after the change, and
 usync answers may carry one too.
 
-Source: whatsmeow send.go participantListHashV2 and types/jid.go ADString. Baileys cuts the text to six characters where
-six bytes are meant, and never sends it; whatsapp-rust writes it in the URL alphabet.
+Source: whatsmeow send.go participantListHashV2 and types/jid.go ADString; whatsapp-rust's, as it writes it in groups of
+the lab, is the same when it does not take its own LID for an address of agent 1. Baileys cuts the text to six
+characters where six bytes are meant, and never sends it.
 """
 
 from __future__ import annotations

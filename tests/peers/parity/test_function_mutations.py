@@ -135,6 +135,14 @@ MUTATIONS = [
         Domain.NOISE,
         "makeNoiseHandler: a route the server gave us",
     ),
+    Mutation(
+        "a group's key that is told and not taken",
+        "waton.protocol.group_cipher",
+        "return GroupCipher(sender_key_process(self._bytes, distribution))",
+        "return self",
+        Domain.GROUP_SIGNAL,
+        "makeLibSignalRepository.processSenderKeyDistributionMessage",
+    ),
 ]
 
 

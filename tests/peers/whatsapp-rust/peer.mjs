@@ -1,14 +1,17 @@
 // One whatsapp-rust client (WebAssembly), driven line by line: a JSON command on stdin, JSON events and replies on stdout.
 //
 // A command is {"id", "do", ...}; its reply {"reply": id, "value"} or {"reply": id, "error"}. Events are {"event", "data"}
-// as the client tells them; messages' contents are left out. Whatever it is asked to reach over HTTP is refused, and a
+// as the client tells them, and {"event": "message", "data": {id, chat, sender, text}} for each message it has read; other
+// contents are left out. "run" calls any method of the client. Whatever it is asked to reach over HTTP is refused, and a
 // socket goes to the URL of "open" on loopback and nowhere else. Its state lives in memory until the process ends.
 import { createInterface } from 'node:readline';
 
 for (const level of ['log', 'info', 'warn', 'debug']) console[level] = console.error;
-const { initWasmEngine, createWhatsAppClient } = await import('whatsapp-rust-bridge');
+const { initWasmEngine, createWhatsAppClient, decodeMessageWireBatch, decodeProto, encodeProto } =
+  await import('whatsapp-rust-bridge');
 
-const say = (value) => process.stdout.write(JSON.stringify(value) + '\n');
+const plain = (key, value) => (typeof value === 'bigint' ? String(value) : value);
+const say = (value) => process.stdout.write(JSON.stringify(value, plain) + '\n');
 const quiet = () => {};
 const show = (obj, text) => console.error(text ?? obj);
 const verbose = Boolean(process.env.PEER_LOG);
@@ -48,7 +51,14 @@ const store = {
 };
 const handler = {
   onEvent: (event) => say({ event: event.type, data: event.data ?? null }),
-  onMessageBatch: quiet,
+  onMessageBatch: (batch) => {
+    const { messageData, messageOffsets, infos } = decodeMessageWireBatch(batch);
+    infos.forEach(({ id, chat, sender }, number) => {
+      const content = messageData.subarray(messageOffsets[number], messageOffsets[number + 1]);
+      const { conversation, extendedTextMessage } = decodeProto('Message', content);
+      say({ event: 'message', data: { id, chat, sender, text: extendedTextMessage?.text ?? conversation ?? null } });
+    });
+  },
   onHistorySyncBatch: quiet,
 };
 
@@ -61,6 +71,8 @@ const commands = {
   reconnect: () => client.reconnect(),
   disconnect: () => client.disconnect(),
   jid: () => client.getJid(),
+  sendText: ({ to, text }) => client.sendMessageBytes(to, encodeProto('Message', { conversation: text })),
+  run: ({ method, args }) => client[method](...args),
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -72,7 +72,7 @@ async def test_a_lane_that_was_worked_off_takes_new_jobs() -> None:
         await work.lanes.submit("a", work.job(name))
         await work.lanes.drain()
     assert work.log == ["1 begins", "1 ends", "2 begins", "2 ends"]
-    assert work.lanes._jobs == {}
+    assert work.lanes.is_idle
 
 
 async def test_a_job_may_feed_its_own_lane() -> None:
@@ -147,3 +147,38 @@ async def test_a_job_whose_wait_was_cancelled_does_not_take_its_lane_along() -> 
     await work.lanes.drain()
     assert work.log == ["after begins", "after ends"]
     assert [lane for lane, _ in work.errors] == ["a"]
+
+
+async def test_lanes_show_what_they_are_at() -> None:
+    work = Work()
+    assert work.lanes.load() == ()
+    assert work.lanes.is_idle
+    await work.lanes.submit("b", work.job("1", gated=True))
+    await settle()
+    await asyncio.sleep(0.01)
+    for name in ("2", "3", "4"):
+        await work.lanes.submit("a", work.job(name, gated=True))
+    await settle()
+    assert not work.lanes.is_idle
+    loads = work.lanes.load()
+    assert [(load.name, load.waiting) for load in loads] == [("b", 0), ("a", 2)]
+    assert loads[0].busy > 0.009
+    began = work.lanes._lanes["a"].since
+    work.gates["2"].set()
+    await settle()
+    assert work.lanes._lanes["a"].since > began
+    assert [(load.name, load.waiting) for load in work.lanes.load()] == [("b", 0), ("a", 1)]
+    assert work.lanes.load()[1].busy < loads[0].busy
+    for name in ("1", "3", "4"):
+        work.gates[name].set()
+    await work.lanes.drain()
+    assert work.lanes.load() == ()
+    assert work.lanes.is_idle
+
+
+async def test_what_closing_ended_is_shown_no_more() -> None:
+    work = Work()
+    await work.lanes.submit("a", work.job("stuck", gated=True))
+    await settle()
+    await work.lanes.close(timeout=0)
+    assert work.lanes.is_idle

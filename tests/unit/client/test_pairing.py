@@ -88,6 +88,16 @@ async def test_no_refs_no_qr(monkeypatch: pytest.MonkeyPatch) -> None:
     assert world.shown == []
 
 
+async def test_the_last_qr_stays_while_a_code_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Rotation(monkeypatch)
+    world.rotation = QrRotation(MINE, Browser(), world.clock, world._show, lambda: NOW + 180)
+    with pytest.raises(PairingError) as ended:
+        await world.rotation.run(pair_device("1", [b"one", b"two"]))
+    assert ended.value.step is PairingStep.REFS
+    assert world.clock.time == NOW + 180
+    assert len(world.shown) == 2
+
+
 async def test_a_scan_stops_the_rotation() -> None:
     shown: list[QrShown] = []
     task = asyncio.create_task(
@@ -115,6 +125,16 @@ def test_a_sound_word_is_taken_and_signed_back() -> None:
     assert signed.attrs == {"key-index": "6"}
     assert isinstance(signed.content, bytes)
     verify_device_signature(signed.content, companion_identity=MINE.identity_key.public, account_key=PHONE.public)
+
+
+def test_a_word_may_be_sealed_with_the_secret_of_any_code_that_was_answered() -> None:
+    secrets = [dice(f"code {number}", 32) for number in range(3)]
+    for secret in (*secrets, MINE.adv_secret):
+        paired = pairing.accept(MINE, word(secret=secret), dice("sign", 64), secrets)
+        assert paired.credentials.adv_secret == secret
+    with pytest.raises(PairingError) as refused:
+        pairing.accept(MINE, word(secret=dice("another", 32)), dice("sign", 64), secrets)
+    assert refused.value.step is PairingStep.HMAC
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,19 @@ async def test_a_fault_nobody_thought_of_ends_the_line_too() -> None:
         await waiting
 
 
+async def test_when_the_loop_ends_nobody_is_left_waiting() -> None:
+    disk = Disk()
+    waiting = disk.seal(1)
+    await settle()
+    worker = disk.line._worker
+    assert worker is not None
+    worker.cancel()
+    await asyncio.wait([worker])
+    assert worker.cancelled()
+    with pytest.raises(StorageError, match="CancelledError"):
+        await waiting
+
+
 async def test_who_stops_waiting_does_not_hurt_his_group() -> None:
     disk = Disk()
     first, second = disk.seal(1), disk.seal(2)
@@ -138,6 +151,7 @@ async def test_reaching_the_end_of_the_line_waits_for_all_that_is_in_it() -> Non
     disk.seal(2)
     behind = disk.line.reach()
     assert not gathering.done()
+    assert not writing.done()
     await disk.finish()
     assert gathering.done()
     assert writing.done()

@@ -21,7 +21,7 @@ from waton.infra.migrations import APPLICATION_ID, STEPS, migrate
 from waton.infra.record_cache import RecordCache
 from waton.infra.storage_lock import AccountLock
 from waton.infra.storage_sqlite import SqliteStore
-from waton.ports import RecordKind, Store, StoredEvent
+from waton.ports import RecordKind, Store, StoredEvent, UnitOfWork
 
 SESSION, PREKEY = RecordKind.SESSION, RecordKind.PREKEY
 
@@ -249,6 +249,17 @@ async def test_what_is_written_after_the_end_is_refused(store: SqliteStore) -> N
     with pytest.raises(LocalProtocolError):
         unit.transition("m", "a", "b")
     assert await unit.load(SESSION, "a") == b"1"
+    failed: list[UnitOfWork] = []
+
+    async def work_and_fail() -> None:
+        async with store.unit() as failing:
+            failed.append(failing)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await work_and_fail()
+    with pytest.raises(LocalProtocolError):
+        failed[0].save(SESSION, "a", b"2")
 
 
 async def test_an_empty_unit_commits_nothing(store: SqliteStore) -> None:
@@ -299,16 +310,17 @@ async def test_what_is_sealed_is_seen_by_every_read_before_it_is_on_the_disk(sto
     await put(store, a=b"1", b=b"1", x=b"1")
     async with busy(store):
         open_before = store.begin()
-        sealed = put(store, a=b"2", b=None, c=b"2")
+        first = put(store, a=b"2")
+        await asyncio.sleep(0)  # its group is on its way, and the next one gathers
+        sealed = put(store, b=None, c=b"2")
         for reader in (store, store.begin(), open_before):
             assert await reader.load(SESSION, "a") == b"2"
             assert await reader.load(SESSION, "b") is None
             assert await reader.load_many(SESSION, ["c", "b", "a", "x"]) == {"c": b"2", "a": b"2", "x": b"1"}
         listing = asyncio.gather(store.keys(SESSION), open_before.load_prefix(SESSION, ""))
         await asyncio.sleep(0)
-        assert not asyncio.ensure_future(sealed).done()
     assert await listing == [["a", "c", "x"], {"a": b"2", "c": b"2", "x": b"1"}]
-    await sealed
+    await asyncio.gather(first, sealed)
     store = await reopened(store)
     assert await store.load_prefix(SESSION, "") == {"a": b"2", "c": b"2", "x": b"1"}
     await store.close()
@@ -388,6 +400,21 @@ async def test_a_read_that_was_under_way_does_not_bring_back_what_was_overwritte
     await store.close()
 
 
+async def test_what_lands_does_not_hide_what_was_sealed_after_it(store: SqliteStore) -> None:
+    async with busy(store):
+        first = put(store, a=b"1")
+        await asyncio.sleep(0)  # its group is on its way
+        second = put(store, a=b"2", b=b"2")
+        gate = threading.Event()
+        blocked = asyncio.create_task(store._run(lambda _: gate.wait(30)))
+        await asyncio.sleep(0)  # between the two groups the thread is busy again
+    await first
+    assert await store.load(SESSION, "a") == b"2"
+    gate.set()
+    await asyncio.gather(blocked, second)
+    assert await store.load(SESSION, "a") == b"2"
+
+
 async def test_the_last_one_sealed_wins_also_while_an_earlier_one_lands(store: SqliteStore) -> None:
     waiting: list[Awaitable[None]] = []
     for number in range(200):
@@ -445,6 +472,21 @@ async def test_every_key_is_found_while_the_filter_of_keys_grows(
     assert found == {f"k{number}": b"%d" % number for number in range(2000)}
     assert store._filter is not first
     await store.close()
+
+
+async def test_a_new_filter_knows_what_was_sealed_while_it_was_made(store: SqliteStore) -> None:
+    await put(store, old=b"0")
+    async with busy(store):
+        first = put(store, on_its_way=b"1")
+        await asyncio.sleep(0)
+        waiting = [put(store, gathering=b"2")]
+        making = asyncio.create_task(store._read_filter())
+        await asyncio.sleep(0)
+        waiting.append(put(store, after=b"3"))
+    await asyncio.gather(making, first, *waiting)
+    store._cache = RecordCache(1)  # nothing is remembered: the filter alone answers
+    values = {"old": b"0", "on_its_way": b"1", "gathering": b"2", "after": b"3"}
+    assert await store.load_many(SESSION, values) == values
 
 
 # --- records by prefix

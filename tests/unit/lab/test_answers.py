@@ -234,14 +234,6 @@ def test_app_state_is_empty_and_refuses_patches(companion: Companion) -> None:
     assert (refused.attrs["type"], require_child(refused, "error").attrs["code"]) == ("error", "400")
 
 
-def test_groups_are_none(companion: Companion) -> None:
-    group = Jid("120363000000000000", "g.us")
-    listed = companion.ask("w:g2", GET, [Node("participating")], to=Jid("", "g.us"))
-    assert content_of(listed, "groups").children() == []
-    assert refusal(companion.ask("w:g2", GET, [Node("query")], to=group)) == 404
-    assert refusal(companion.ask("w:g2", SET, [Node("create", {"subject": "x"})], to=Jid("", "g.us"))) == 501
-
-
 @pytest.mark.parametrize(
     ("xmlns", "type", "content"),
     [
@@ -260,13 +252,18 @@ def test_an_empty_result_is_enough(
     assert bench.service.unanswered == {}
 
 
+def test_a_ping_is_answered_with_the_servers_time(bench: Bench, companion: Companion) -> None:
+    answer = iq.raise_for_error(companion.ask("w:p", GET, [Node("ping")]))
+    assert answer.attrs["t"] == str(bench.service.world.t())
+
+
 def test_media_hosts_and_props_have_what_clients_insist_on(bench: Bench, companion: Companion) -> None:
     media = content_of(companion.ask("w:m", SET, [Node("media_conn")]), "media_conn")
     assert {"auth", "ttl", "auth_ttl", "max_buckets"} <= set(media.attrs)
     assert len(media.children("host")) == 1
     assert content_of(companion.ask("abt", GET, [Node("props", {"protocol": "1"})]), "props").attrs["hash"]
     assert refusal(companion.ask("w:profile:picture", GET, [Node("picture", {"type": "image"})])) == 404
-    assert refusal(companion.ask("md", SET, [Node("link_code_companion_reg", {"stage": "companion_hello"})])) == 501
+    assert refusal(companion.ask("md", SET, [Node("link_code_companion_reg", {"stage": "companion_hello"})])) == 405
 
 
 def test_an_unknown_question_gets_an_empty_result_and_is_counted(bench: Bench, companion: Companion) -> None:

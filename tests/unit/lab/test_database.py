@@ -1,5 +1,6 @@
 """The lab's database: steps commit or vanish whole, actions wait for the commit, files are private and checked."""
 
+import hashlib
 import sqlite3
 import stat
 from pathlib import Path
@@ -8,6 +9,10 @@ import pytest
 
 from waton.errors import StorageError
 from waton.lab.database import Database
+from waton.lab.schema import STEPS
+
+RELEASED = ("4951fed8f0135cb0",)
+"""SHA-256 of the steps that are in files out there, the first 16 hex digits of each."""
 
 
 @pytest.fixture
@@ -16,7 +21,7 @@ def database() -> Database:
 
 
 def settings(database: Database) -> dict[object, object]:
-    return dict(database.rows("SELECT key, value FROM setting"))  # pyright: ignore[reportArgumentType]
+    return {key: value for key, value in database.rows("SELECT key, value FROM setting")}  # noqa: C416
 
 
 def test_a_step_that_raises_leaves_nothing_and_does_nothing(database: Database) -> None:
@@ -126,3 +131,29 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     newer.close()
     with pytest.raises(StorageError, match="newer"):
         Database(tmp_path)
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "lab.db"
+    old = sqlite3.connect(path)
+    old.executescript(STEPS[0])
+    old.execute("INSERT INTO setting VALUES ('a', x'01')")
+    old.execute("INSERT INTO account (id, pn, lid, name, raw_id, identity) VALUES (1, '1', '2', 'Ada', 3, x'04')")
+    old.execute("PRAGMA application_id = 0x776C6162")
+    old.execute("PRAGMA user_version = 1")
+    old.commit()
+    old.close()
+    database = Database(tmp_path)
+    assert settings(database) == {"a": b"\x01"}
+    assert database.count("SELECT count(*) FROM account") == 1
+    assert database.count("SELECT count(*) FROM chat_group") == 0
+    database.close()
+    again = sqlite3.connect(path)
+    assert again.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
+    again.close()
+    Database(tmp_path).close()
+
+
+def test_a_step_that_was_released_is_what_it_was() -> None:
+    # Not a letter of it may change: files that have had it will not have it again.
+    assert hashlib.sha256(STEPS[0].strip().encode()).hexdigest()[:16] == RELEASED[0]

@@ -6,6 +6,7 @@ from tests.unit.lab.worlds import Bench, Companion, pn
 from waton.jid import Jid
 from waton.lab.phone import Phone
 from waton.protocol.binary_node import Node, decode_node
+from waton.protocol.participant_hash import participant_hash
 from waton.protocol.stanza.message import Enc, IncomingMessage, OutgoingMessage
 from waton.protocol.stanza.receipt import Receipt, ReceiptType, ack
 
@@ -24,11 +25,11 @@ class Cast:
             companion.login().take()
 
     def send(
-        self, sender: Companion, to: Jid, *devices: Jid, type: str = "msg", id: str = "M1", **attrs: str
+        self, sender: Companion, to: Jid, *devices: Jid, type: str = "msg", id: str = "M1", phash: str | None = None
     ) -> list[Node]:
         """Send a message with one ciphertext for each device; returns the acks."""
         encs = tuple((device, Enc(type, str(device).encode())) for device in devices)
-        message = OutgoingMessage(id, to, encs, device_identity=b"vouched", **attrs)
+        message = OutgoingMessage(id, to, encs, device_identity=b"vouched", phash=phash)
         sender.post(message.to_node())
         acks = [node for node in sender.endpoint.nodes if node.tag == "ack"]
         sender.endpoint.take()
@@ -230,3 +231,38 @@ def test_presence_and_typing_reach_those_who_are_there(roles: Cast) -> None:
     assert (typing.attrs["from"], typing.children()[0].tag) == (roles.ada.lid, "composing")
     roles.ada_one.post(Node("presence", {"type": "unavailable"}))
     assert bob.endpoint.take("presence")[0].attrs["type"] == "unavailable"
+
+
+# --- the hash of who there is
+
+
+@pytest.mark.parametrize("by_lid", [True, False])
+def test_a_wrong_hash_is_put_right(roles: Cast, by_lid: bool) -> None:
+    world = roles.bench.service.world
+    there = [device for phone in (roles.ada, roles.bob) for device in world.devices(phone.account)]
+    jids = [device.lid if by_lid else device.pn for device in there]
+    to = roles.bob.lid if by_lid else roles.bob.pn
+    without_us = [jid for jid in jids if jid.device != 1 or jid.user == to.user]
+    right = participant_hash(jids)
+    for number, thought in enumerate((jids, without_us)):
+        (acked,) = roles.send(roles.ada_one, to, jids[-1], id=f"R{number}", phash=participant_hash(thought))
+        assert "phash" not in acked.attrs
+    (acked,) = roles.send(roles.ada_one, to, jids[-1], id="W", phash=participant_hash(jids[:2]))
+    assert acked.attrs["phash"] == right
+    assert len(roles.bob_one.endpoint.take("message")) == 3
+
+
+def test_a_resend_with_a_second_ciphertext_comes_once(roles: Cast) -> None:
+    one = roles.bob.lid.with_device(1)
+    again = OutgoingMessage("M1", one, ((one, Enc("msg", b"twin")),), bare=Enc("msg", b"again", count=1))
+    roles.ada_one.post(again.to_node())
+    (message,) = (IncomingMessage.from_node(node) for node in roles.bob_one.endpoint.take("message"))
+    assert [enc.ciphertext for enc in message.encs] == [b"again"]
+
+
+def test_a_resend_to_our_own_device_says_whom_the_message_was_for(roles: Cast) -> None:
+    to = roles.ada.lid.with_device(2)
+    again = OutgoingMessage("M1", to, (), bare=Enc("msg", b"again", count=1), recipient=roles.bob.lid)
+    roles.ada_one.post(again.to_node())
+    (message,) = (IncomingMessage.from_node(node) for node in roles.ada_two.endpoint.take("message"))
+    assert (message.recipient, message.recipient_pn) == (roles.bob.lid, roles.bob.pn)

@@ -288,7 +288,9 @@ def test_every_setting_is_kept_and_told(circle: Circle) -> None:
         circle.bob.pn,
         t,
     )
+    assert circle.change(circle.bobs) == change  # the device that asked is told too
     told: list[tuple[str, str, int]] = []
+    versions: list[str | None] = []
     for content in (
         ask.set_announcement(on=True),
         ask.set_announcement(on=False),
@@ -301,6 +303,7 @@ def test_every_setting_is_kept_and_told(circle: Circle) -> None:
         circle.set(circle.mine, group, content)
         change = circle.change(circle.bobs)
         told.append((change.kind, change.text, change.seconds))
+        versions.append(change.version)
     assert told == [
         ("announcement", "", 0),
         ("not_announcement", "", 0),
@@ -311,6 +314,8 @@ def test_every_setting_is_kept_and_told(circle: Circle) -> None:
         ("membership_approval_mode", "on", 0),
     ]
     now = circle.metadata(group)
+    assert versions[1] == now.announcement_version != versions[0] is not None
+    assert versions[2:] == [None] * 5
     assert (now.subject, now.subject_owner, now.announcement, now.locked) == ("Coffee", circle.bob.lid, False, True)
     assert (now.ephemeral, now.member_add_mode, now.membership_approval) == (0, "admin_add", True)
 
@@ -407,13 +412,3 @@ def test_what_the_lab_has_not_is_said_so(circle: Circle) -> None:
     group = circle.make(circle.bob)
     assert circle.code(circle.mine, group, [Node("links")]) == 501
     assert circle.code(circle.mine, GROUPS, [Node("query", None, [Node("group", {"jid": group})])], GET) == 501
-
-
-def test_a_group_survives_a_restart(circle: Circle) -> None:
-    group = circle.make(circle.bob)
-    circle.set(circle.mine, group, ask.set_description("At four", id="D1"))
-    before = circle.metadata(group)
-    again = type(circle.bench.service.groups)(circle.bench.service.world)
-    found = again.find(group)
-    assert found is not None
-    assert again.metadata(found) == before

@@ -46,7 +46,7 @@ def test_methods_events_options_and_stanzas(old: Path, tmp_path: Path) -> None:
     )
     found = changes(drift(old, new))
     assert found == {
-        "event/call": ("went", "", "", False),
+        "event/call": ("went", "", "", True),
         "event/chats.new": ("appeared", "", "", False),
         "event/creds.update": ("appeared", "", "", True),
         "method/leave": ("went", "", "", False),

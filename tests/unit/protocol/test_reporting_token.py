@@ -203,6 +203,9 @@ def test_every_number_of_the_table_is_one_of_message() -> None:
         "0f00",
         "0001",
         "80808080800100",
+        "1a021205" + "0a056162636465",  # longer than what it is in
+        "10" + "ff" * 9 + "7f",  # more than 64 bits
+        "10" + "80" * 10 + "00",  # more than ten bytes
     ],
 )
 def test_bytes_that_are_no_message_are_refused(hostile: str) -> None:

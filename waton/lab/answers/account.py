@@ -10,7 +10,9 @@ import json
 from waton.errors import IqError
 from waton.jid import Jid
 from waton.lab.answers.request import Request, Table
+from waton.lab.privacy import give
 from waton.protocol.binary_node import Node, content_bytes, get_text, require_child, require_jid, require_text
+from waton.protocol.stanza.privacy import trusted
 
 _PRIVACY = {
     "last": "all",
@@ -56,7 +58,9 @@ def privacy(request: Request) -> list[Node]:
 
 
 def privacy_tokens(request: Request) -> None:
-    """Take trusted-contact tokens. They are not passed on: nobody in the lab restricts who may write."""
+    """Give tokens to the contacts that are named; what they are is told to the contacts' devices alone."""
+    for jid, t in trusted(request.node):
+        give(request.service, request.account, jid, t, request.parent)
 
 
 def disappearing_mode(request: Request) -> None:

@@ -1,4 +1,7 @@
-"""xmlns=md: companions. Pairing by code is not here; it gets a clear refusal. Source: Baileys Socket/socket.ts."""
+"""xmlns=md: companions. A device that is linked already is not linked once more, by code or otherwise.
+
+Connections that register are not asked here: waton.lab.link_code. Source: Baileys Socket/socket.ts.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ def remove_companion(request: Request) -> None:
 
 
 def link_by_code(request: Request) -> None:
-    """Refuse: these phones scan QRs only."""
-    raise IqError(501, "feature-not-implemented")
+    """Refuse: whoever has logged in has been linked."""
+    raise IqError(405, "not-allowed")
 
 
 TABLE: Table = {

@@ -5,9 +5,13 @@ Source: Baileys Socket/socket.ts and messages-send.ts, whatsmeow keepalive.go, m
 
 from __future__ import annotations
 
+import json
+from hashlib import sha1
+
 from waton.jid import Jid
 from waton.lab.answers.request import Request, Table
 from waton.protocol.binary_node import Node
+from waton.protocol.stanza.props import props_node
 
 
 def active(request: Request) -> None:
@@ -31,15 +35,10 @@ def nothing(request: Request) -> None:
 
 
 def props(request: Request) -> list[Node]:
-    """A/B props. None are set; the hash lets a client see that nothing has changed."""
-    attrs: dict[str, str | Jid | None] = {
-        "hash": "waton-lab-1",
-        "refresh": "86400",
-        "refresh_id": "0",
-        "ab_key": "lab",
-        "protocol": "1",
-    }
-    return [Node("props", attrs, [])]
+    """The A/B props, whole; the hash lets a client see that nothing has changed."""
+    told = request.service.props
+    named = sha1(json.dumps(sorted(told.items())).encode(), usedforsecurity=False).hexdigest()
+    return [props_node(told, f"waton-lab-{named[:8]}")]
 
 
 def media_conn(request: Request) -> list[Node]:

@@ -25,9 +25,24 @@ def load() -> list[Pair]:
         payloads,
         prekeys,
         reasons,
+        sender_keys,
         signal,
         usync,
     )
 
-    families = (codec, jids, crypto, noise, payloads, pairing, signal, prekeys, lids, usync, messages, reasons)
+    families = (
+        codec,
+        jids,
+        crypto,
+        noise,
+        payloads,
+        pairing,
+        signal,
+        sender_keys,
+        prekeys,
+        lids,
+        usync,
+        messages,
+        reasons,
+    )
     return [pair for family in families for pair in family.pairs()]

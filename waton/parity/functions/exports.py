@@ -237,10 +237,7 @@ _REPOSITORY = "lib/Signal/libsignal.js:makeLibSignalRepository"
 
 INTERNALS: Mapping[str, tuple[str, Export]] = {
     **{
-        f"makeLibSignalRepository.{name}": (
-            _REPOSITORY,
-            Export(Domain.GROUP_SIGNAL, missing="sender keys: waton.protocol.group_cipher"),
-        )
+        f"makeLibSignalRepository.{name}": (_REPOSITORY, Export(Domain.GROUP_SIGNAL))
         for name in (
             "encryptGroupMessage",
             "decryptGroupMessage",

@@ -161,15 +161,15 @@ def _key(tag: str, id: int, private: bytes, signature: bytes | None = None) -> V
 # --- stories --------------------------------------------------------------------------------------------------------
 
 
-def _dice(seed: int, name: str, size: int = 32) -> bytes:
+def throw(seed: int, name: str, size: int = 32) -> bytes:
     """Dice of one throw's name. Two keys of a story are never the same, as two throws never are."""
     drawn = b"".join(sha256(f"{seed} {name} {block}".encode()).digest() for block in range(-(-size // 32)))
     return drawn[:size]
 
 
 def _device(seed: int, name: str, numbers: Value) -> Value:
-    keys = {key: _dice(seed, f"{name} {key}") for key in ("identity", "signed", "noise", "secret", "once")}
-    return keys | numbers | {"entropy": _dice(seed, f"{name} entropy", 64)}
+    keys = {key: throw(seed, f"{name} {key}") for key in ("identity", "signed", "noise", "secret", "once")}
+    return keys | numbers | {"entropy": throw(seed, f"{name} entropy", 64)}
 
 
 def _numbers() -> SearchStrategy[Value]:
@@ -234,7 +234,7 @@ def _tell(story: Value, alice: Party, bob: Party) -> list[Value]:
     for number, step in enumerate(story["steps"]):
         who: int = step["who"]
         reader, box = parties[1 - who], boxes[1 - who]
-        letter = _written(parties[who], step, _dice(story["seed"], f"step {number}"), said)
+        letter = _written(parties[who], step, throw(story["seed"], f"step {number}"), said)
         if letter is not None:
             box += [letter, letter] if step["again"] else [letter]
         if not step["waits"]:
@@ -246,7 +246,7 @@ def _tell(story: Value, alice: Party, bob: Party) -> list[Value]:
 
 def _open(story: Value, alice: Party, *, harm: bool = False) -> None:
     answer = bundle_answer(bob_of(story), BOB, with_prekey=story["with_prekey"], harm=harm)
-    alice.open(answer, _dice(story["seed"], "opening", 64))
+    alice.open(answer, throw(story["seed"], "opening", 64))
 
 
 def _written(writer: Party, step: Value, dice: bytes, said: list[Value]) -> _Letter | None:
@@ -370,9 +370,9 @@ def with_an_impostor(story: Value, bob: Party, *, is_forged: bool = True) -> Val
     seed = story["seed"]
     answer = bundle_answer(bob_of(story), BOB, with_prekey=False)
     alice = Ours(_alice(story), BOB)
-    other = Ours(_alice(story) | {"identity": _dice(seed, "other")}, BOB)
-    alice.open(answer, _dice(seed, "opening", 64))
-    other.open(answer, _dice(seed, "other opening", 64))
+    other = Ours(_alice(story) | {"identity": throw(seed, "other")}, BOB)
+    alice.open(answer, throw(seed, "opening", 64))
+    other.open(answer, throw(seed, "other opening", 64))
     said: list[Value] = [_exchange(story, alice, bob, 1)]
     said.append(_exchange(story, bob, alice, 2))
     said.append(_exchange(story, other, bob, 3, harm=is_forged))
@@ -384,7 +384,7 @@ def _exchange(story: Value, writer: Party, reader: Party, number: int, *, harm: 
     """One message: what comes of reading it, or of writing it already."""
     said: list[Value] = []
     step = {"who": 0, "text": story["steps"][0]["text"], "harm": harm}
-    letter = _written(writer, step, _dice(story["seed"], f"exchange {number}"), said)
+    letter = _written(writer, step, throw(story["seed"], f"exchange {number}"), said)
     return said[0] if letter is None else _read(reader, letter)
 
 

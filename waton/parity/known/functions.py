@@ -4,6 +4,7 @@ from waton.parity.known import Known, better, left_out, open_
 
 _CODEC = "tests/peers/test_codec_baileys.py::"
 _HERE = "tests/peers/parity/test_functions.py::"
+_GROUPS = "tests/peers/test_sender_key_libsignal.py::"
 _DIFFERENCES = f"{_CODEC}test_where_we_differ_baileys_still_does_what_we_say"
 _PADDING = f"{_HERE}test_baileys_takes_any_last_byte_for_padding"
 _CERTIFICATES = f"{_HERE}test_baileys_trusts_every_certificate_chain"
@@ -142,6 +143,29 @@ _SIGNAL = (
     ),
 )
 
+_SENDER_KEYS = (
+    better(
+        _of("makeLibSignalRepository.encryptGroupMessage: the messages after the first"),
+        "Baileys steps its chain twice for each message, and keeps a key that nobody will use",
+        f"{_GROUPS}test_baileys_skips_every_other_iteration_and_we_none",
+    ),
+    better(
+        _of("makeLibSignalRepository.decryptGroupMessage: a message that comes late"),
+        "Baileys keeps the key for it in a form that it cannot read back, and loses the message",
+        f"{_GROUPS}test_a_late_message_is_lost_by_baileys_own_storage",
+    ),
+    better(
+        _of("makeLibSignalRepository.decryptGroupMessage: a key told again and again"),
+        "Baileys adds the key each time, and then reads a message a second time",
+        f"{_GROUPS}test_told_again_at_its_place_baileys_reads_a_message_twice_and_we_do_not",
+    ),
+    better(
+        _of("makeLibSignalRepository.decryptGroupMessage: after more than 2,000 lost messages"),
+        "Baileys follows a chain for 2,000 messages, as the official client for 25,000",
+        f"{_GROUPS}test_how_far_each_follows_a_jump",
+    ),
+)
+
 _USYNC = (
     better(
         _of("USyncQuery.parseUSyncQueryResult: an error of one user"),
@@ -191,4 +215,4 @@ _MESSAGES = (
     ),
 )
 
-KNOWN: tuple[Known, ...] = (*_ADDRESSES, *_CONNECTION, *_PAIRING, *_SIGNAL, *_USYNC, *_MESSAGES)
+KNOWN: tuple[Known, ...] = (*_ADDRESSES, *_CONNECTION, *_PAIRING, *_SIGNAL, *_SENDER_KEYS, *_USYNC, *_MESSAGES)

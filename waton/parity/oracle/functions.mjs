@@ -131,10 +131,10 @@ function memoryKeys(records = new Map()) {
 
 const transactions = { maxCommitRetries: 1, delayBetweenTriesMs: 1 }
 
-async function party({ party: name, creds, prekeys = {} }) {
+async function party({ party: name, creds, prekeys = {}, senderKeys = {} }) {
   const records = new Map()
   const keys = addTransactionCapability(memoryKeys(records), quiet, transactions)
-  await keys.set({ 'pre-key': prekeys })
+  await keys.set({ 'pre-key': prekeys, 'sender-key': senderKeys })
   parties.get(name)?.repository.close()
   parties.set(name, { repository: makeLibSignalRepository({ creds, keys }, quiet), keys, records })
 }
@@ -246,7 +246,9 @@ async function means({ key, message, timestamp, me, lid, original, known }) {
   const events = [], records = [], mappings = [], migrated = []
   const keyStore = { ...memoryKeys(), transaction: work => work(), set: async data => { records.push(data) } }
   const lidMapping = {
-    storeLIDPNMappings: async pairs => { mappings.push(...pairs) }, getLIDForPN: async () => null, getPNForLID: async () => known ?? null
+    storeLIDPNMappings: async pairs => { mappings.push(...pairs) },
+    getLIDForPN: async () => null,
+    getPNForLID: async () => known ?? null
   }
   await processMessage(info, {
     shouldProcessHistoryMsg: false,
@@ -293,6 +295,14 @@ export const commands = {
   inject: on((repository, { answer }) => parseAndInjectE2ESessions(answer, repository)),
   encrypt: on((repository, { jid, data }) => repository.encryptMessage({ jid, data })),
   decrypt: on((repository, { jid, type, ciphertext }) => repository.decryptMessage({ jid, type, ciphertext })),
+  encryptGroup: on((repository, { group, me, data }) => repository.encryptGroupMessage({ group, meId: me, data })),
+  decryptGroup: on((repository, { group, author, message }) =>
+    repository.decryptGroupMessage({ group, authorJid: author, msg: message })),
+  learnSenderKey: on((repository, { group, author, distribution }) => repository.processSenderKeyDistributionMessage({
+    item: { groupId: group, axolotlSenderKeyDistributionMessage: distribution }, authorJid: author
+  })),
+  senderKey: on((repository, { group, me }) => repository.getSenderKeyDistributionMessage({ group, meId: me })),
+  hasSenderKey: on((repository, { group, me }) => repository.hasSenderKey({ group, meId: me })),
   sessionInfo: on((repository, { jid }) => repository.getSessionInfo(jid)),
   validateSession: on((repository, { jid }) => repository.validateSession(jid)),
   signalAddress: on((repository, { jid }) => repository.jidToSignalProtocolAddress(jid)),

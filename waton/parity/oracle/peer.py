@@ -55,6 +55,8 @@ class BaileysPeer:
         """What has happened and was not waited for yet."""
         self.errors: list[str] = []
         """What it wrote to stderr."""
+        self.listeners: list[Callable[[RawEvent], None]] = []
+        """Called with every event as it comes."""
         self.me: Mapping[str, str] = {}
         """id, lid and name, from the last open."""
 
@@ -119,6 +121,8 @@ class BaileysPeer:
                 self.raw.append(raw)
                 self.events.extend(_told(raw))
                 self._changed.notify_all()
+            for listener in self.listeners:
+                listener(raw)
         for waiting in self._replies.values():
             if not waiting.done():
                 waiting.set_exception(BaileysError("the process ended", None))
@@ -209,9 +213,9 @@ class BaileysPeer:
 
         return await self.first("update", wanted)
 
-    async def send_text(self, to: object, text: str) -> str:
-        """Send a text; the message's id."""
-        return str((await self.call("sendText", to=str(to), text=text))["id"])
+    async def send_text(self, to: object, text: str, *, id: str | None = None) -> str:
+        """Send a text; the message's id. With an id of yours it can be sent again after an error."""
+        return str((await self.call("sendText", to=str(to), text=text, id=id))["id"])
 
     async def run(self, method: str, *args: Any) -> Any:
         """Call any method of its socket. Raises BaileysError, TimeoutError."""

@@ -110,8 +110,10 @@ export const commands = {
     await client.firstSync
     client.socket.end(undefined)
   }),
-  sendText: on(async ({ socket, sent }, { to, text }) => {
-    const message = await socket.sendMessage(to, { text })
+  // With an id that it chose itself an application can answer for a message whose sending failed, and send it again.
+  sendText: on(async ({ socket, sent }, { to, text, id }) => {
+    if (id) sent.set(id, { extendedTextMessage: { text } })
+    const message = await socket.sendMessage(to, { text }, id ? { messageId: id } : {})
     sent.set(message.key.id, message.message)
     return message.key
   }),
@@ -136,6 +138,7 @@ export const commands = {
   state: on(({ creds, records }) => ({
     me: creds.me ?? null, accountSyncCounter: creds.accountSyncCounter, records: [...records.keys()]
   })),
+  requestPairingCode: method('requestPairingCode', 'phone', 'code'),
   readMessages: method('readMessages', 'keys'),
   logout: method('logout'),
   onWhatsApp: on(({ socket }, { numbers }) => socket.onWhatsApp(...numbers)),

@@ -6,7 +6,8 @@ Source: Baileys WAUSync/*, whatsmeow user.go.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from waton.jid import Jid, JidServer
 from waton.protocol.binary_node import (
@@ -37,6 +38,12 @@ class DeviceEntry:
         """A companion without a key index (they count from 1) is not vouched for and must not be sent to."""
         return self.id == 0 or bool(self.key_index)
 
+    def address(self, user: Jid) -> Jid:
+        """This device of that user (PN or LID); hosted ones have a server of their own."""
+        if not self.is_hosted:
+            return user.with_device(self.id)
+        return Jid(user.user, JidServer.HOSTED_LID if user.is_lid else JidServer.HOSTED, self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class UserResult:
@@ -49,15 +56,12 @@ class UserResult:
     lid: Jid | None = None
     is_registered: bool | None = None
     """Answer of the contact protocol; None when not asked."""
+    error: int | None = field(default=None, compare=False)
+    """Why the server does not tell their devices; or 0, what it tells of them does not parse. Otherwise None."""
 
     def device_jids(self) -> list[Jid]:
         """Addresses of the devices that count; hosted ones have a server of their own."""
-        return [self._address(entry) for entry in self.devices if entry.counts]
-
-    def _address(self, entry: DeviceEntry) -> Jid:
-        if not entry.is_hosted:
-            return self.jid.with_device(entry.id)
-        return Jid(self.jid.user, JidServer.HOSTED_LID if self.jid.is_lid else JidServer.HOSTED, entry.id)
+        return [entry.address(self.jid) for entry in self.devices if entry.counts]
 
 
 def devices_query(sid: str, jids: Sequence[Jid], *, with_lid: bool = True) -> Node:
@@ -92,6 +96,23 @@ def parse_result(answer: Node) -> list[UserResult]:
     return [_parse_user(user) for user in listed.children("user") if "jid" in user.attrs]
 
 
+def parse_each(answer: Node) -> list[UserResult]:
+    """parse_result for many who must not suffer for one: a user that does not parse has an `error`, or is left out.
+
+    Raises:
+        StanzaError: there is no list of users at all.
+    """
+    found: list[UserResult] = []
+    for user in require_child(require_child(answer, "usync"), "list").children("user"):
+        with suppress(StanzaError):
+            jid = require_jid(user, "jid")
+            try:
+                found.append(_parse_user(user))
+            except StanzaError:
+                found.append(UserResult(jid, error=0))
+    return found
+
+
 def _parse_user(user: Node) -> UserResult:
     devices = user.child("devices")
     lid = user.child("lid")
@@ -110,7 +131,16 @@ def _parse_user(user: Node) -> UserResult:
         key_index_list=key_index_list,
         lid=None if lid is None else get_jid(lid, "val"),
         is_registered=None if contact is None else get_text(contact, "type") == "in",
+        error=_error_of(devices),
     )
+
+
+def _error_of(devices: Node | None) -> int | None:
+    error = None if devices is None else devices.child("error")
+    if error is None:
+        return None
+    code = get_text(error, "code") or ""
+    return int(code) if code.isdecimal() and len(code) < 9 else 500
 
 
 def _parse_device(node: Node) -> DeviceEntry:

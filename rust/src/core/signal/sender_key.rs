@@ -4,13 +4,14 @@
 //! chain key --HMAC 02--> next chain key      chain key --HMAC 01--> seed --HKDF "WhisperGroup"--> IV (16), cipher key (32)
 //! ```
 //!
-//! A sender makes a chain and a signing key, and tells both to each member in a distribution, over their sessions. From then on
-//! it encrypts once, steps the chain and signs: AES-256-CBC, XEdDSA. There is no ratchet, so whoever was told the chain reads
-//! everything after that place until the sender makes a new one; when to do that is the caller's to decide. There is no MAC
-//! either: the signature says who sealed a message, not with which chain, and a wrong chain can decrypt to anything.
+//! A sender makes a chain and a signing key, and tells both to each member in a distribution, over their sessions. From
+//! then on it encrypts once, steps the chain and signs: AES-256-CBC, XEdDSA. There is no ratchet, so whoever was told the
+//! chain reads everything after that place until the sender makes a new one; when to do that is the caller's to decide.
+//! There is no MAC either: the signature says who sealed a message, not with which chain, and a wrong chain can decrypt
+//! to anything.
 //!
-//! What must stay true: a message that does not verify changes nothing; the signature comes before any work along the chain; an
-//! iteration is used once, on both sides; a repeated distribution neither duplicates a state nor moves it back.
+//! What must stay true: a message that does not verify changes nothing; the signature comes before any work along the
+//! chain; an iteration is used once, on both sides; a repeated distribution neither duplicates a state nor moves it back.
 //!
 //! Source: Baileys Signal/Group; the limits and the order of states as observed from the official client.
 

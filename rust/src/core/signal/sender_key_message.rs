@@ -5,8 +5,8 @@
 //! distribution  version || protobuf{1 id, 2 iteration, 3 chain key (32), 4 signing key (33)}
 //! ```
 //!
-//! This is WhatsApp's form. Signal's own client has moved on: field 1 is a distribution id of 16 bytes there, and the others
-//! come one number later, so neither reads the other's messages; everything inside them is the same.
+//! This is WhatsApp's form. Signal's own client has moved on: field 1 is a distribution id of 16 bytes there, and the
+//! others come one number later, so neither reads the other's messages; everything inside them is the same.
 //!
 //! Source: Baileys Signal/Group/sender-key-message.ts, sender-key-distribution-message.ts, WAProto.
 

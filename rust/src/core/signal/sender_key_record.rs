@@ -133,7 +133,7 @@ pub struct State<'a> {
     pub private_key: Option<Secret>,
     /// Skipped before, oldest first.
     pub stored: Vec<&'a [u8]>,
-    /// Seeds skipped since the record was read, oldest first.
+    /// Seeds skipped since the record was read, oldest first; `MAX_SKIPPED` at most.
     pub fresh: Vec<(u32, Secret)>,
     pub version: u32,
     unknown: Vec<&'a [u8]>,
@@ -171,12 +171,12 @@ impl<'a> State<'a> {
         put_uint32_unless_zero(&mut out, 1, self.id);
         write_chain(&mut out, &self.chain);
         write_signing(&mut out, &self.signing_key, self.private_key.as_ref());
-        // The oldest beyond the limit are left out.
+        // The oldest beyond the limit are left out; the fresh ones are within it.
         let excess = self.skipped().saturating_sub(MAX_SKIPPED);
         for body in self.stored.iter().skip(excess) {
             put_bytes(&mut out, 4, body);
         }
-        for (iteration, seed) in self.fresh.iter().skip(excess.saturating_sub(self.stored.len())) {
+        for (iteration, seed) in &self.fresh {
             write_skipped(&mut out, *iteration, seed);
         }
         put_uint32_unless_zero(&mut out, 5, self.version);

@@ -70,7 +70,7 @@ def test_what_is_not_set_is_not_written() -> None:
 
 
 def test_a_group_as_the_service_writes_it() -> None:
-    # As whatsmeow's parseGroupNode and Baileys' tests have it: an id without a server, no addressing_mode in old groups.
+    # As whatsmeow's parseGroupNode and Baileys' tests have it: an id without a server, no mode in old groups.
     node = Node(
         "group",
         {"id": "120363000000000001", "subject": "Old", "creation": "1", "creator": ADA_PN, "s_t": "2", "s_o": ADA_PN},

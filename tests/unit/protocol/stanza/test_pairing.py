@@ -1,4 +1,4 @@
-"""Pairing by QR: the text in it, and the stanzas around it."""
+"""Pairing: the text in a QR, and the stanzas of both ways."""
 
 from __future__ import annotations
 
@@ -10,7 +10,25 @@ from tests.unit.protocol.wires import dice
 from waton.errors import PairingError, PairingStep
 from waton.jid import SERVER, Jid
 from waton.protocol.binary_node import Node, StanzaError, decode_node, encode_node
-from waton.protocol.stanza.pairing import PairSuccess, QrText, pair_device, pair_device_sign, pair_error, refs_of
+from waton.protocol.stanza import iq
+from waton.protocol.stanza.pairing import (
+    LINK_CODE,
+    PASSKEY_TYPES,
+    CompanionFinish,
+    CompanionHello,
+    LinkStage,
+    PairSuccess,
+    PrimaryHello,
+    QrText,
+    link_ref,
+    link_stage,
+    pair_device,
+    pair_device_sign,
+    pair_error,
+    passkey_request,
+    ref_of_link,
+    refs_of,
+)
 
 QR = QrText("2@ref/with+signs==", dice("noise", 32), dice("identity", 32), dice("secret", 32), platform="3")
 ME = Jid.parse("4915000000001:4@s.whatsapp.net")
@@ -135,3 +153,116 @@ def test_the_clients_answers() -> None:
     refused = pair_error("55", 401, "hmac-mismatch")
     assert refused.attrs == {"to": SERVER, "type": "error", "id": "55"}
     assert refused.children() == [Node("error", {"code": "401", "text": "hmac-mismatch"})]
+
+
+# --- by code ----------------------------------------------------------------------------------------------------------
+
+NUMBER = ME.bare
+HELLO = CompanionHello(NUMBER, dice("wrapped", 80), QR.noise_key, "1", "Chrome (Mac OS)")
+PRIMARY = PrimaryHello(b"a ref", dice("wrapped", 80), dice("phone", 32))
+FINISH = CompanionFinish(NUMBER, dice("bundle", 156), QR.identity_key, b"a ref")
+
+
+def link(node: Node) -> Node:
+    found = node.child(LINK_CODE)
+    assert found is not None
+    return found
+
+
+def test_a_companion_asks_as_baileys_does() -> None:
+    # Source: Baileys Socket/socket.ts requestPairingCode: attributes, children and their order; text is text there.
+    node = HELLO.to_node("9")
+    assert list(node.attrs.items()) == [("to", SERVER), ("type", "set"), ("id", "9"), ("xmlns", "md")]
+    assert link(node).attrs == {"jid": NUMBER, "stage": "companion_hello", "should_show_push_notification": "true"}
+    assert [(child.tag, child.content) for child in link(node).children()] == [
+        ("link_code_pairing_wrapped_companion_ephemeral_pub", HELLO.wrapped_key),
+        ("companion_server_auth_key_pub", HELLO.noise_key),
+        ("companion_platform_id", "1"),
+        ("companion_platform_display", "Chrome (Mac OS)"),
+        ("link_code_pairing_nonce", "0"),
+    ]
+
+
+def test_a_companion_finishes_as_baileys_does() -> None:
+    # Source: Baileys Socket/messages-recv.ts.
+    node = FINISH.to_node("9")
+    assert link(node).attrs == {"jid": NUMBER, "stage": "companion_finish"}
+    assert [(child.tag, child.content) for child in link(node).children()] == [
+        ("link_code_pairing_wrapped_key_bundle", FINISH.bundle),
+        ("companion_identity_public", FINISH.identity_key),
+        ("link_code_pairing_ref", b"a ref"),
+    ]
+
+
+def test_a_phone_answers_as_companions_read_it() -> None:
+    node = PRIMARY.to_node("9", 5)
+    assert node.attrs == {"from": SERVER, "type": LINK_CODE, "id": "9", "t": "5"}
+    assert link_stage(node) == LinkStage.PRIMARY_HELLO
+    assert {child.tag for child in link(node).children()} == {
+        "link_code_pairing_wrapped_primary_ephemeral_pub",
+        "primary_identity_pub",
+        "link_code_pairing_ref",
+    }
+
+
+def test_the_stanzas_of_a_code_survive_the_wire() -> None:
+    for value in (HELLO, FINISH):
+        assert type(value).from_node(decode_node(encode_node(value.to_node("9")))) == value
+    assert PrimaryHello.from_node(decode_node(encode_node(PRIMARY.to_node("9", 5)))) == PRIMARY
+    quiet = CompanionHello(NUMBER, dice("wrapped", 80), QR.noise_key, "9", "Safari (iOS)", shows_push=False)
+    assert CompanionHello.from_node(quiet.to_node("1")) == quiet
+
+
+def copied(node: Node, content: list[Node] | None) -> Node:
+    attrs: dict[str, str | Jid | None] = {**node.attrs}
+    return Node(node.tag, attrs, content)
+
+
+def without(node: Node, tag: str) -> Node:
+    kept = [child for child in link(node).children() if child.tag != tag]
+    return copied(node, [copied(link(node), kept)])
+
+
+@pytest.mark.parametrize("kind", [HELLO.to_node("9"), FINISH.to_node("9"), PRIMARY.to_node("9", 5)], ids=link_stage)
+def test_what_lacks_a_part_is_malformed(kind: Node) -> None:
+    reader = {"companion_hello": CompanionHello, "companion_finish": CompanionFinish, "primary_hello": PrimaryHello}
+    read = reader[link_stage(kind)].from_node
+    for child in link(kind).children():
+        if child.tag != "link_code_pairing_nonce":
+            with pytest.raises(StanzaError):
+                read(without(kind, child.tag))
+    with pytest.raises(StanzaError):
+        read(copied(kind, None))
+    with pytest.raises(StanzaError):
+        link_stage(copied(kind, None))
+
+
+def test_keys_have_their_lengths() -> None:
+    for length in (79, 81):
+        with pytest.raises(StanzaError):
+            PrimaryHello.from_node(PrimaryHello(b"ref", bytes(length), bytes(32)).to_node("1", 5))
+        with pytest.raises(StanzaError):
+            CompanionHello.from_node(CompanionHello(NUMBER, bytes(length), bytes(32), "1", "x").to_node("1"))
+    with pytest.raises(StanzaError):
+        PrimaryHello.from_node(PrimaryHello(b"ref", bytes(80), bytes(31)).to_node("1", 5))
+
+
+def test_the_answer_to_a_request_gives_a_ref() -> None:
+    request = HELLO.to_node("9")
+    assert ref_of_link(iq.result(request, link_ref(b"a ref"))) == b"a ref"
+    for content in (None, [], [Node(LINK_CODE)], link_ref(b"")):
+        with pytest.raises(PairingError) as refused:
+            ref_of_link(iq.result(request, content))
+        assert refused.value.step is PairingStep.CODE_REF
+
+
+def test_a_request_for_a_passkey_is_known_by_its_type() -> None:
+    # Source: whatsmeow notification.go.
+    assert passkey_request("9", 5).attrs["type"] in PASSKEY_TYPES
+    assert {"passkey_prologue_request", "crsc_continuation"} == PASSKEY_TYPES
+
+
+def test_nothing_of_a_code_is_shown() -> None:
+    for value in (HELLO, PRIMARY, FINISH):
+        assert "4915" not in repr(value)
+        assert "ref" not in repr(value)

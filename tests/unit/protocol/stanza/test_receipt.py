@@ -6,7 +6,7 @@ import pytest
 
 from waton.jid import SERVER, Jid
 from waton.protocol.binary_node import Node, StanzaError, decode_node, encode_node
-from waton.protocol.stanza.receipt import Receipt, ReceiptType, ack, server_ack
+from waton.protocol.stanza.receipt import Reader, Readers, Receipt, ReceiptType, ack, server_ack
 
 PEER = Jid.parse("4915000000002:3@s.whatsapp.net")
 GROUP = Jid.parse("12036302@g.us")
@@ -140,3 +140,56 @@ def test_the_servers_ack_comes_from_where_the_stanza_went() -> None:
     }
     refused = server_ack(sent, t=5, error=479, attrs=[("phash", "2:x")])
     assert (refused.attrs["error"], refused.attrs["phash"]) == ("479", "2:x")
+
+
+# --- gathered receipts ------------------------------------------------------------------------------------------------
+
+GATHERED = Receipt(
+    ids=("S1",),
+    peer=GROUP,
+    type=ReceiptType.READ,
+    t=5,
+    readers=(
+        Readers("A", (Reader(AUTHOR, 6, pn=PEER.bare), Reader(PEER, type="played"))),
+        Readers("B", (Reader(AUTHOR, 7),)),
+    ),
+)
+
+
+def test_gathered_receipts_survive() -> None:
+    node = GATHERED.to_node(incoming=True)
+    assert [child.tag for child in node.children()] == ["participants", "participants"]
+    assert Receipt.from_node(decode_node(encode_node(node))) == GATHERED
+
+
+@pytest.mark.parametrize(
+    ("attrs", "id"),
+    [({"message_id": "A", "key": "B"}, "A"), ({"key": "B"}, "B"), ({}, "S1")],
+    ids=["message_id", "key", "neither"],
+)
+def test_gathered_readers_name_their_message(attrs: dict[str, str | Jid | None], id: str) -> None:
+    participants = Node("participants", attrs, [Node("user", {"jid": AUTHOR, "t": "9"}), Node("other")])
+    receipt = Receipt.from_node(Node("receipt", {"id": "S1", "from": GROUP}, [participants]))
+    assert receipt.readers == (Readers(id, (Reader(AUTHOR, 9),)),)
+    assert receipt.content == ()
+
+
+def test_a_reader_without_an_address_is_refused() -> None:
+    participants = Node("participants", {"key": "A"}, [Node("user", {"t": "9"})])
+    with pytest.raises(StanzaError):
+        Receipt.from_node(Node("receipt", {"id": "S1", "from": GROUP}, [participants]))
+
+
+def test_a_time_of_a_reader_that_is_none_is_no_reason_to_refuse() -> None:
+    assert Reader.from_node(Node("user", {"jid": AUTHOR, "t": "noon"})).t is None
+
+
+def test_what_was_seen_in_a_newsletter_is_known_by_its_number() -> None:
+    listed = Node("list", None, [Node("item", {"server_id": "12"}), Node("item", {"id": "B"})])
+    receipt = Receipt.from_node(Node("receipt", {"id": "S1", "from": GROUP, "type": "view"}, [listed]))
+    assert receipt.ids == ("S1", "12", "B")
+
+
+def test_the_readers_other_address_is_kept() -> None:
+    receipt = Receipt(("A",), GROUP, participant=AUTHOR, participant_pn=PEER)
+    assert Receipt.from_node(receipt.to_node()) == receipt

@@ -143,3 +143,25 @@ def test_a_malformed_question() -> None:
     for request in (Node("iq"), Node("iq", None, [Node("usync")])):
         with pytest.raises(StanzaError):
             Query.from_node(request)
+
+
+def test_one_user_that_does_not_parse_costs_nobody_else() -> None:
+    users = (
+        Node("user", {"jid": ADA}, [devices({"id": "one"})]),
+        Node("user", {"jid": BEA}, [devices({"id": "0"})]),
+        Node("user", {"jid": "1:x@lid"}),
+        Node("user"),
+    )
+    odd, good = usync.parse_each(answered(*users))
+    assert (odd.jid, odd.devices, odd.error) == (ADA, (), 0)
+    assert (good, good.error) == (UserResult(BEA, (DeviceEntry(0),)), None)
+    with pytest.raises(StanzaError):
+        usync.parse_each(Node("iq"))
+
+
+@pytest.mark.parametrize(("said", "code"), [("404", 404), ("", 500), ("many", 500), ("9" * 12, 500)])
+def test_an_error_in_the_place_of_devices(said: str, code: int) -> None:
+    user = Node("user", {"jid": ADA}, [Node("devices", None, [Node("error", {"code": said})])])
+    for parse in (usync.parse_result, usync.parse_each):
+        [found] = parse(answered(user))
+        assert (found, found.error) == (UserResult(ADA), code)

@@ -1,0 +1,443 @@
+"""The ordeal: a client that receives and sends by a plan, and dies by another one.
+
+`Ordeal.run` gives the victim one life after the other. Each gets its share of the messages, some of them while nobody
+is there to take them, and dies at the moment it is lit for; the first lives go through every kind of moment once, the
+others are drawn. A life that comes to nothing more gets more to do, and in the end is killed from outside. The last
+life is left alone until all is done, and then everybody says one thing more.
+
+What was posted, broken, told and read is kept for the verdict (delivery_verdict.py); nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.crash.delivery_points import NEEDS, Need
+from tests.support.cast import BAILEYS, Cast, Chat
+from waton.lab.world import Device
+from waton.protocol.binary_node import Node, get_text, require_text
+from waton.protocol.trace import Layer, Trace, Way
+
+ROOT = Path(__file__).parents[2]
+VICTIM = "victim"
+_PATIENCE = 60.0
+"""Seconds in which something has to happen in a life, on a busy machine."""
+_MORE = 8
+"""How often a life that comes to nothing is given more to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One message of the plan."""
+
+    place: int
+    chat: str
+    author: str
+    """VICTIM, or who of the cast writes it."""
+    text: str
+    id: str = ""
+    """Planned for what the victim sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a life is to end."""
+
+    moment: str
+    """"" for one that is not to die by itself."""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is to happen, by a seed."""
+
+    seed: int
+    incoming: tuple[Text, ...]
+    outgoing: tuple[Text, ...]
+    afterwards: int
+    """How many of the outgoing ones are kept for the time after all deaths: the last ones."""
+    deaths: tuple[Death, ...]
+
+    @staticmethod
+    def draw(seed: int, chats: Mapping[str, Chat], deaths: Sequence[Death], texts: int) -> Plan:
+        """A plan with so many texts each way. The chats take turns, in an order that is drawn for each round."""
+        dice = random.Random(seed)
+        incoming = [
+            Text(place, name, dice.choice(chats[name].authors), f"{place} in {name}")
+            for place, name in enumerate(_in_turns(dice, list(chats), texts))
+        ]
+        names = [*_in_turns(dice, list(chats), texts), *chats]
+        outgoing = [
+            Text(place, name, VICTIM, f"{place} out {name}", _id_of(seed, place)) for place, name in enumerate(names)
+        ]
+        return Plan(seed, tuple(incoming), tuple(outgoing), len(chats), tuple(deaths))
+
+
+def _in_turns(dice: random.Random, names: list[str], count: int) -> list[str]:
+    drawn: list[str] = []
+    while len(drawn) < count:
+        drawn += dice.sample(names, len(names))
+    return drawn[:count]
+
+
+def _id_of(seed: int, place: int) -> str:
+    return "3EB0" + hashlib.sha256(b"%d %d" % (seed, place)).hexdigest()[:18].upper()
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+class Victim:
+    """The process that forks lives, and what they have said."""
+
+    def __init__(self, process: asyncio.subprocess.Process, directory: Path) -> None:
+        self._process = process
+        self._directory = directory
+        self._changed = asyncio.Condition()
+        self._read_until = 0
+        self.story: list[dict[str, Any]] = []
+        """What all lives have said, in order."""
+        self.told: set[str] = set()
+        """The ids of what was told at least once."""
+        self.accepted: set[str] = set()
+        """The ids of what the server has, as lives were told."""
+        self.pid: int | None = None
+        """The life under way."""
+        self.code: int | None = None
+        """How the last one ended."""
+        self._lives = 0
+        self._is_over = False
+
+    @classmethod
+    @asynccontextmanager
+    async def start(cls, cast: Cast, directory: Path, outgoing: Sequence[Text]) -> AsyncGenerator[Victim]:
+        """Start the process; no life begins yet. It is gone afterwards."""
+        plan = [
+            {"place": one.place, "chat": str(cast.chats[one.chat].id), "text": one.text, "id": one.id}
+            for one in outgoing
+        ]
+        (directory / "plan.json").write_text(json.dumps(plan))
+        (directory / "story.log").touch()
+        with (directory / "stderr.log").open("wb") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tests.crash.delivery_victim"),
+                *(cast.lab.url, cast.lab.root.hex(), str(directory)),
+                cwd=ROOT,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+            )
+        victim = cls(process, directory)
+        reader = asyncio.create_task(victim._read())
+        try:
+            yield victim
+        finally:
+            victim.kill()
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            await reader
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            async with self._changed:
+                self._read_story()
+                if line != b"\n":
+                    self._note(json.loads(line))
+                self._changed.notify_all()
+        async with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def _read_story(self) -> None:
+        with (self._directory / "story.log").open("rb") as story:
+            story.seek(self._read_until)
+            data = story.read()
+        self._read_until += len(data)
+        for line in map(json.loads, data.splitlines()):
+            self.story.append(line)
+            if line["what"] == "told":
+                self.told.add(line["id"])
+            elif line["what"] == "accepted":
+                self.accepted.add(line["id"])
+
+    def _note(self, news: dict[str, int]) -> None:
+        if "born" in news:
+            self.pid = news["born"]
+            self._lives += 1
+        else:
+            self.pid, self.code = None, news["code"]
+
+    async def live(self, number: int, death: Death, until: int, flaw: str) -> None:
+        """Begin a life."""
+        lives = self._lives
+        self._tell(do="live", life=number, moment=death.moment, count=death.count, until=until, flaw=flaw)
+        await self.until("a life begins", lambda: self._lives > lives)
+
+    def send(self, until: int) -> None:
+        """Let the present life go on to this place of the plan."""
+        self._tell(do="send", until=until)
+
+    async def end(self) -> None:
+        """Let the present life close in peace, and wait for it."""
+        self._tell(do="end")
+        await self.until("the end", lambda: self.pid is None)
+
+    def kill(self) -> None:
+        """Kill the present life, if there is one; await its death with until()."""
+        if self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def _tell(self, **order: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+
+    async def until(self, what: str, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so. Raises AssertionError when it does not come, or the process has ended."""
+        try:
+            async with asyncio.timeout(_PATIENCE), self._changed:
+                await self._changed.wait_for(lambda: is_so() or self._is_over)
+        except TimeoutError:
+            raise AssertionError(f"in vain: {what}; {self.last_words()}") from None
+        assert is_so(), f"in vain: {what}; the process has ended; {self.last_words()}"
+
+    def last_words(self) -> str:
+        """What was said last, for people."""
+        lines = [json.dumps(line) for line in self.story[-12:]]
+        errors = (self._directory / "stderr.log").read_text(errors="replace")[-2000:]
+        return "\n  ".join(["the last of the story:", *lines, f"stderr: {errors}"])
+
+
+# --- the ordeal -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Trap:
+    """Breaks the ciphertexts of a message on its way to a device."""
+
+    device: tuple[int, int]
+    left: int
+    """How often it is delivered broken."""
+    id: str = ""
+    """Of the message that fell into it."""
+
+
+@dataclass(slots=True)
+class Ordeal:
+    """One run of a plan."""
+
+    cast: Cast
+    victim: Victim
+    plan: Plan
+    flaw: str = ""
+    posted: dict[str, Text] = field(default_factory=dict[str, Text])
+    """What was sent to the victim, by id, in order."""
+    broken: set[str] = field(default_factory=set[str])
+    """The ids of messages whose ciphertext was broken on its way, to the victim or from it."""
+    ends: list[str] = field(default_factory=list[str])
+    """How each life ended: its moment, or "idle" when it was killed from outside."""
+    _dice: random.Random = field(init=False)
+    _waiting: list[Text] = field(init=False)
+    _until: int = 0
+    _traps: list[_Trap] = field(default_factory=list[_Trap])
+
+    def __post_init__(self) -> None:
+        self._dice = random.Random(f"ordeal {self.plan.seed}")
+        self._waiting = list(self.plan.incoming)
+        deliveries = self.cast.lab.service.deliveries
+        put = deliveries.put
+
+        def meddle(device: Device, node: Node, parent: int | None = None) -> None:
+            put(device, self._meddle(device, node), parent)
+
+        deliveries.put = meddle
+
+    @property
+    def device(self) -> Device | None:
+        """The victim, as the lab knows it; None before it is paired."""
+        world = self.cast.lab.service.world
+        return next((one for one in world.devices(self.cast.owner.account) if one.number), None)
+
+    async def run(self) -> None:
+        """All lives, the last included."""
+        for number, death in enumerate(self.plan.deaths):
+            await self._live_and_die(number, death)
+        number = len(self.plan.deaths)
+        self._until = len(self.plan.outgoing) - self.plan.afterwards
+        await self.victim.live(number, Death(""), self._until, self.flaw)
+        if not self.plan.deaths:
+            await self._pair()
+        await self._post(len(self._waiting))
+        await self.victim.until("everything is told and sent", lambda: self._is_dead or self._is_idle)
+        await self._say_more()
+        await self.victim.end()
+
+    async def _live_and_die(self, number: int, death: Death) -> None:
+        self._arrange(NEEDS[death.moment])
+        lives = len(self.plan.deaths) - number
+        incoming = -(-len(self._waiting) // (lives + 1))
+        before = 0 if number == 0 else self._dice.randint(0, incoming)
+        await self._post(before)
+        self._until += -(-(len(self.plan.outgoing) - self.plan.afterwards - self._until) // (lives + 1))
+        await self.victim.live(number, death, self._until, self.flaw)
+        if number == 0:
+            await self._pair()
+        await self._post(incoming - before)
+        await self.victim.until(f"life {number} dies or is done", lambda: self._is_dead or self._is_idle)
+        for _ in range(_MORE):
+            if not self._is_dead:
+                await self._give_more(number)
+        self.ends.append(death.moment if self._is_dead else "idle")
+        self.victim.kill()
+        await self.victim.until(f"life {number} is over", lambda: self._is_dead)
+        code = self.victim.code
+        assert code == -signal.SIGKILL, f"life {number} ended with {code}; {self.victim.last_words()}"
+
+    async def _give_more(self, number: int) -> None:
+        await self._post(2)
+        self._until = min(self._until + 2, len(self.plan.outgoing) - self.plan.afterwards)
+        if not self._is_dead:
+            self.victim.send(self._until)
+        await self.victim.until(f"life {number} dies or is done", lambda: self._is_dead or self._is_idle)
+
+    async def _pair(self) -> None:
+        victim = self.victim
+        await victim.until("a QR", lambda: any(line["what"] == "qr" for line in victim.story))
+        await self.cast.owner.scan(next(line["text"] for line in victim.story if line["what"] == "qr"))
+
+    async def _say_more(self) -> None:
+        """After everything: one more text each way in each chat, from everybody."""
+        self._until = len(self.plan.outgoing)
+        self.victim.send(self._until)
+        for chat in self.cast.chats.values():
+            for author in chat.authors:
+                text = Text(len(self.posted), chat.name, author, f"{author} after all in {chat.name}")
+                self.posted[await self.cast.say(author, chat, text.text)] = text
+        await self.victim.until("what is said after everything", lambda: self._is_dead or self._is_idle)
+        if self.cast.baileys is not None:
+            with suppress(TimeoutError):  # the verdict names what it has not read
+                for one in self.plan.outgoing[-self.plan.afterwards :]:
+                    if BAILEYS in self.cast.chats[one.chat].readers:
+                        await self.cast.baileys.message(one.text)
+
+    # --- where it stands ----------------------------------------------------------------------------------------------
+
+    @property
+    def _is_dead(self) -> bool:
+        return self.victim.pid is None
+
+    @property
+    def _is_idle(self) -> bool:
+        """All that the present life knows of is done."""
+        victim = self.victim
+        is_told = len(victim.told) >= len(self.posted) and victim.told >= self.posted.keys()
+        return is_told and all(one.id in victim.accepted for one in self.plan.outgoing[: self._until])
+
+    # --- what is said to it -------------------------------------------------------------------------------------------
+
+    async def _post(self, count: int) -> None:
+        """Send the victim the next messages of the plan; none before it has keys that somebody could use.
+
+        Baileys sends nothing to anybody when one of the devices has none.
+        """
+        device = self.device
+        is_ready = device is not None and device.signed_prekey is not None
+        for _ in range(min(count, len(self._waiting)) if is_ready else 0):
+            one = self._waiting.pop(0)
+            id = await self.cast.say(one.author, self.cast.chats[one.chat], one.text)
+            self.posted[id] = one
+
+    # --- what is arranged ---------------------------------------------------------------------------------------------
+
+    def _arrange(self, need: Need) -> None:
+        device = self.device
+        if device is None:
+            return  # the first life needs nothing: everything is new to it
+        match need:
+            case Need.LOW_PREKEYS:
+                world = self.cast.lab.service.world
+                while world.prekey_count(device) > 1:
+                    world.take_bundle(device)
+            case Need.UNREADABLE | Need.UNREADABLE_TWICE:
+                self._traps.append(_Trap(device.key, 2 if need is Need.UNREADABLE_TWICE else 1))
+            case Need.UNREAD_BY_PEER:
+                reader = self.cast.phones[self._dice.choice(("Ada", "Bea", "Cal"))]
+                self._traps.append(_Trap((reader.account.id, 0), 1))
+            case _:
+                pass
+
+    def _meddle(self, device: Device, node: Node) -> Node:
+        """Break this message, if it is the first that may be broken on the way to a device with a trap."""
+        for trap in self._traps:
+            if trap.device == device.key and self._may_break(node, trap):
+                trap.id = require_text(node, "id")
+                self.broken.add(trap.id)
+                trap.left -= 1
+                if not trap.left:
+                    self._traps.remove(trap)
+                return Node(node.tag, node.attrs, [_broken(child) for child in node.children()])
+        return node
+
+    def _may_break(self, node: Node, trap: _Trap) -> bool:
+        """A message of the plan that tells no keys, else those that follow would be lost with it."""
+        if node.tag != "message" or get_text(node, "category") == "peer":
+            return False
+        if trap.id:
+            return require_text(node, "id") == trap.id
+        kinds = [get_text(enc, "type") for enc in node.children("enc")]
+        is_known = require_text(node, "id") not in self.broken
+        return is_known and kinds in (["msg"], ["skmsg"]) and self._concerns_victim(node, trap)
+
+    def _concerns_victim(self, node: Node, trap: _Trap) -> bool:
+        victim = self.device
+        if victim is None or trap.device == victim.key:
+            return victim is not None and _author(node) not in (victim.pn.bare, victim.lid.bare)
+        return _author(node, bare=False) in (victim.pn, victim.lid)
+
+
+def _author(node: Node, *, bare: bool = True) -> object:
+    jid = node.attrs.get("participant") or node.attrs.get("from")
+    assert jid is not None
+    assert not isinstance(jid, str)
+    return jid.bare if bare else jid
+
+
+def _broken(child: Node) -> Node:
+    if child.tag != "enc" or not isinstance(child.content, bytes):
+        return child
+    return Node(child.tag, child.attrs, child.content[:-1] + bytes([child.content[-1] ^ 1]))
+
+
+# --- what the server saw ----------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """A lab's trace sink that keeps the messages clients wrote, and every request for a resend."""
+
+    def __init__(self) -> None:
+        self.messages: list[Trace] = []
+        self.retries: list[str] = []
+        """The message ids of all retry receipts, as often as they passed."""
+
+    def __call__(self, traces: Sequence[Trace]) -> None:
+        for trace in traces:
+            if trace.layer is not Layer.NODE:
+                continue
+            if trace.name == "message" and trace.way is Way.IN:
+                self.messages.append(trace)
+            elif trace.name == "receipt" and trace.kind == "retry":
+                self.retries.append(trace.id)

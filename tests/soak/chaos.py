@@ -1,0 +1,355 @@
+"""A chaos run: everybody writes to everybody while the network and the server fail, and afterwards all must be well.
+
+Each sender writes its texts of one chat strictly one after the other, and its chats side by side. A waton whose send
+raised sends the same id again until it is taken; that is what ids are for. Baileys is asked again only for a text whose
+sending it called a failure and that the server does not have. The phone in the lab's process cannot fail; it keeps
+the pace of the others.
+
+The weather changes: every so many texts another schedule begins, drawn from the seed, each with a bounded number of
+faults. Half way one waton restarts over its file. In the end the weather is calm, everybody is connected, and the run
+waits until nothing is on its way any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+
+from tests.soak.cast import NAMES, Cast, Waton, gather
+from tests.soak.ledger import Text, Verdict, disorder
+from waton.errors import Disconnected, IqError, QueryTimeout, StorageError
+from waton.lab.schedules import Schedule
+from waton.ports import RecordKind
+from waton.protocol.binary_node import decode_node, get_text
+from waton.protocol.client_payload import parse_payload
+from waton.protocol.stanza.receipt import ReceiptType
+from waton.protocol.trace import Layer, Trace, Way
+
+_TRAFFIC = frozenset({"message", "receipt", "notification", "ack"})
+_AHEAD = 2
+"""How many texts the phone may be ahead of the others in a chat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How big a run is. Times are seconds."""
+
+    texts: int
+    """Of all four senders in all chats."""
+    wave: int
+    """Texts after which the weather changes."""
+    faults: int
+    """In each wave, delays not counted."""
+    patience: float
+    """For the whole of the talking, and once more for the draining."""
+
+    @property
+    def each(self) -> int:
+        """Texts of one sender in one chat: there are two groups, and three others to write to."""
+        return self.texts // (len(NAMES) * 5)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run came to."""
+
+    seed: int
+    weather: list[str] = field(default_factory=list[str])
+    """The schedules, oldest first; Schedule.parse reads them."""
+    faults: dict[str, int] = field(default_factory=dict[str, int])
+    """How often each kind has happened."""
+    wrong: list[str] = field(default_factory=list[str])
+    """All that must not be."""
+    figures: dict[str, int] = field(default_factory=dict[str, int])
+    """What Baileys, and only Baileys, did with the texts."""
+    excerpts: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """What the lab saw of the texts in question."""
+
+    def __str__(self) -> str:
+        lines = [f"chaos, seed {self.seed}: WATON_CHAOS_SEED={self.seed} runs it alone"]
+        lines += [f"  weather {number}: {text}" for number, text in enumerate(self.weather)]
+        lines += [f"  faults: {self.faults}", f"  Baileys' own: {self.figures}"]
+        lines += [f"  WRONG {line}" for line in self.wrong]
+        for body, traces in self.excerpts.items():
+            lines += [f"  of {body}:", *(f"    {line}" for line in traces)]
+        return "\n".join(lines)
+
+
+async def run(seed: int, size: Size, directory: Path) -> Outcome:
+    """One run from the seed. Ends by itself; what did not come in time is in `wrong`."""
+    async with gather(directory) as cast:
+        chaos = Chaos(seed, size, cast)
+        await chaos.talk()
+        await chaos.drain()
+        await chaos.judge()
+        return chaos.outcome
+
+
+class Chaos:
+    """One run under way."""
+
+    def __init__(self, seed: int, size: Size, cast: Cast) -> None:
+        self.size = size
+        self.cast = cast
+        self.outcome = Outcome(seed)
+        self._sent = 0
+        self._at: dict[str, int] = {}
+        """The highest number that anybody but the phone has sent, by chat."""
+        self._went_on = asyncio.Condition()
+        self._promised: set[str] = set()
+        """Ids of texts that Baileys said it had sent."""
+        self._unsent: set[str] = set()
+
+    # --- talking ------------------------------------------------------------------------------------------------------
+
+    async def talk(self) -> None:
+        """Send all texts through all weathers."""
+        self._change_weather()
+        try:
+            async with asyncio.timeout(self.size.patience), asyncio.TaskGroup() as group:
+                for chat, sender in product(self.cast.chats, NAMES):
+                    if sender in self.cast.chats[chat]:
+                        group.create_task(self._write(chat, sender), name=f"{sender} in {chat}")
+                group.create_task(self._restart_half_way(self.cast.watons["Ada"]))
+        except TimeoutError:
+            self.outcome.wrong.append(f"{self._sent} of {self._total} texts were sent in {self.size.patience:g} s")
+        self.outcome.faults = {kind.value: count for kind, count in sorted(self.cast.lab.faults.injected.items())}
+
+    @property
+    def _total(self) -> int:
+        return self.size.each * sum(len(members) for members in self.cast.chats.values())
+
+    def _change_weather(self) -> None:
+        number = len(self.outcome.weather)
+        schedule = Schedule.random(self.outcome.seed * 1_000 + number, limit=self.size.faults)
+        self.cast.lab.faults.calm()
+        self.outcome.weather.append(str(self.cast.lab.faults.schedule(schedule)))
+
+    async def _write(self, chat: str, sender: str) -> None:
+        send = self._verb(sender)
+        for number in range(self.size.each):
+            await send(chat, Text(self.outcome.seed, chat, sender, number))
+            async with self._went_on:
+                self._sent += 1
+                if sender != "Dot":
+                    self._at[chat] = max(number, self._at.get(chat, 0))
+                if self._sent % self.size.wave == 0:
+                    self._change_weather()
+                self._went_on.notify_all()
+
+    def _verb(self, sender: str) -> Callable[[str, Text], Awaitable[None]]:
+        if sender in self.cast.watons:
+            return self._from_waton
+        return self._from_bot if sender == "Cal" else self._from_phone
+
+    async def _from_waton(self, chat: str, text: Text) -> None:
+        waton, to = self.cast.watons[text.sender], self.cast.address(chat, text.sender)
+        while True:
+            try:
+                result = await waton.peer.client.send_text(to, str(text), id=text.id)
+            except (Disconnected, QueryTimeout, IqError, StorageError, TimeoutError):
+                await asyncio.sleep(0.05)  # some of these come at once
+                continue
+            self.cast.ledger.say(text.id, text)
+            if not result.is_accepted or result.skipped:
+                self.outcome.wrong.append(f"{text}: error {result.error}, skipped {result.skipped}")
+            return
+
+    async def _from_bot(self, chat: str, text: Text) -> None:
+        to = self.cast.address(chat, "Cal")
+        while not await self.cast.bot.say(to, str(text), text.id):
+            if self._has_taken(text.id):
+                return
+            await asyncio.sleep(0.05)
+        self._promised.add(text.id)
+
+    def _has_taken(self, id: str) -> bool:
+        """The server has this text of Baileys': it has reached the phone of the same account, whatever became of it."""
+        phone = self.cast.phones["Cal"]
+        return any(id == known for known, _ in phone.unreadable) or any(one.id == id for one in phone.messages)
+
+    async def _from_phone(self, chat: str, text: Text) -> None:
+        async with self._went_on:
+            await self._went_on.wait_for(lambda: text.number <= self._at.get(chat, 0) + _AHEAD)
+        id = await self.cast.phones["Dot"].send_text(self.cast.address(chat, "Dot"), str(text))
+        self.cast.ledger.say(id, text)
+
+    async def _restart_half_way(self, waton: Waton) -> None:
+        async with self._went_on:
+            await self._went_on.wait_for(lambda: self._sent >= self._total // 2)
+        await waton.restart()
+
+    # --- draining -----------------------------------------------------------------------------------------------------
+
+    async def drain(self) -> None:
+        """Calm weather, everybody connected; wait until nothing is on its way."""
+        self.cast.lab.faults.calm()
+        try:
+            async with asyncio.timeout(self.size.patience):
+                for waton in self.cast.watons.values():
+                    await waton.peer.client.wait_open()
+                await self.cast.bot.wait_open(self.size.patience)
+                while not await self._is_quiet():
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            self.outcome.wrong.append(f"not quiet after {self.size.patience:g} s")
+
+    async def _is_quiet(self, still: float = 1.5) -> bool:
+        """Nothing waits, and nothing has passed for a while: longer than Baileys takes before it asks again."""
+        if await self._leftovers():
+            return False
+        last = next((trace.at for trace in reversed(self.cast.traces) if _is_traffic(trace)), 0.0)
+        return self.cast.lab.clock.now() - last > still
+
+    async def _leftovers(self) -> list[str]:
+        """What waits somewhere."""
+        found: list[str] = []
+        service = self.cast.lab.service
+        for account in service.world.accounts():
+            for device in service.world.devices(account):
+                counts = service.deliveries.counts(device)
+                if counts:
+                    found.append(f"queue of {account.name}'s device {device.number}: {counts}")
+        for name, waton in self.cast.watons.items():
+            client, store = waton.peer.client, waton.peer.store
+            found += [f"{name}: {len(client.outbox)} in the outbox"] if len(client.outbox) else []
+            for kind, prefix in ((RecordKind.OUTBOX, ""), (RecordKind.RETRY, "in "), (RecordKind.PLACEHOLDER, "")):
+                keys = await store.keys(kind, prefix)
+                found += [f"{name}: {kind} {keys}"] if keys else []
+            pending = await store.pending_events()
+            found += [f"{name}: {len(pending)} events were not handed out"] if pending else []
+            found += [f"{name}: not read: {waton.unread}"] if waton.unread else []
+            found += [] if client.update.status == "open" else [f"{name}: {client.update.status}"]
+        return found
+
+    # --- judging ------------------------------------------------------------------------------------------------------
+
+    async def judge(self) -> None:
+        """Compare what was said with what was told."""
+        wrong, cast = self.outcome.wrong, self.cast
+        self._note_texts_of_the_bot()
+        wrong += await self._leftovers()
+        for name, waton in cast.watons.items():
+            failed = [trace for trace in waton.peer.traces if trace.name in _FAILURES and not _is_network(trace)]
+            wrong += [f"{name}: {trace.name} {trace.detail}" for trace in failed[:5]]
+        for reader in cast.readers():
+            verdict = cast.ledger.judge(reader)
+            verdict = self._fair_to_baileys(verdict) if reader is cast.bot.reader else self._fair_to_others(verdict)
+            wrong += verdict.lines()
+            for body in [*verdict.missing, *verdict.doubled, *verdict.disordered, *verdict.changed, *verdict.asked][:2]:
+                self.outcome.excerpts[body] = self._excerpt(body)
+
+    def _fair_to_others(self, verdict: Verdict) -> Verdict:
+        """Only what Baileys wrote may have had to be asked for again."""
+        own = [body for body in verdict.asked if _is_by_baileys(body)]
+        figures = self.outcome.figures
+        figures["could not be read by others at first"] = figures.get("could not be read by others at first", 0) + len(
+            own
+        )
+        return replace(verdict, asked=tuple(body for body in verdict.asked if body not in own))
+
+    def _note_texts_of_the_bot(self) -> None:
+        """What the server has of Baileys' texts is owed to everybody; the others Baileys lost on the way out."""
+        lost = 0
+        bodies = {body: id for reader in self.cast.readers() for id, body in reader.told if reader.account != "Cal"}
+        for chat, members in self.cast.chats.items():
+            for number in range(self.size.each if "Cal" in members else 0):
+                text = Text(self.outcome.seed, chat, "Cal", number)
+                if self._has_taken(text.id) or str(text) in bodies:
+                    self.cast.ledger.say(text.id, text)
+                else:
+                    lost += 1
+        self.outcome.figures["said to be sent, and never written to the server"] = lost
+
+    def _fair_to_baileys(self, verdict: Verdict) -> Verdict:
+        """What is left of a verdict on Baileys when what it did itself is only counted. See the test for the reasons."""
+        figures = self.outcome.figures
+        wire = BaileysWire.of(self.cast.traces, self.cast.phones["Cal"].account.pn.user)
+        ids = {str(text): id for id, text in self.cast.ledger.said.items()}
+        own = [body for body in verdict.missing if _is_by_baileys(body)]
+        untold = [body for body in verdict.missing if body not in own and ids[body] in wire.acknowledged]
+        known = [body for body in verdict.missing if body not in own and wire.calls_known(ids[body])]
+        figures["its own, never told"] = len(own)
+        figures["acknowledged, and never told"] = len(untold)
+        figures["called known when delivered again, and never told"] = len(set(known) - set(untold))
+        figures["told more than once"] = len(verdict.doubled)
+        figures["told after a later one"] = len(verdict.disordered)
+        figures["told as unreadable"] = self.cast.bot.stubs
+        figures["connections closed"] = self.cast.bot.closes
+        delivered = [str(self.cast.ledger.said[id]) for id in wire.delivered if id in self.cast.ledger.said]
+        return Verdict(
+            verdict.reader,
+            tuple(body for body in verdict.missing if body not in {*own, *untold, *known}),
+            (),
+            tuple(body for body in verdict.changed if not _is_by_baileys(body)),
+            tuple(disorder(delivered)),
+        )
+
+    def _excerpt(self, body: str) -> list[str]:
+        ids = [id for id, text in self.cast.ledger.said.items() if str(text) == body]
+        return [_line(trace) for trace in self.cast.traces if trace.id in ids or any(id in trace.detail for id in ids)]
+
+
+@dataclass(frozen=True, slots=True)
+class BaileysWire:
+    """What passed between the lab and Baileys."""
+
+    acknowledged: frozenset[str]
+    """Ids of the messages that it receipted, as one does with what one could read."""
+    refused: Mapping[str, str]
+    """Errors of its acknowledgements, the last for each message."""
+    delivered: tuple[str, ...]
+    """Ids of the messages that were written to it, in order, repeats included."""
+
+    def calls_known(self, id: str) -> bool:
+        """It has this message already, it says, and it was indeed delivered more than once."""
+        return self.refused.get(id) == _KNOWN and self.delivered.count(id) > 1
+
+    @staticmethod
+    def of(traces: Sequence[Trace], user: str) -> BaileysWire:
+        """Read from the lab's traces; user: the phone number Baileys logs in with."""
+        logins = {
+            trace.connection
+            for trace in traces
+            if trace.name == "client_payload" and str(parse_payload(trace.data).username) == user
+        }
+        mine = [trace for trace in traces if trace.connection in logins and trace.layer is Layer.NODE]
+        came = [trace for trace in mine if trace.way is Way.IN]
+        receipts = [trace.id for trace in came if trace.name == "receipt" and trace.kind != ReceiptType.RETRY]
+        acks = {trace.id: get_text(decode_node(trace.data), "error") for trace in came if trace.name == "ack"}
+        return BaileysWire(
+            frozenset(receipts),
+            {id: error for id, error in acks.items() if error is not None},
+            tuple(trace.id for trace in mine if trace.name == "message" and trace.way is Way.OUT),
+        )
+
+
+_KNOWN = "487"
+"""What Baileys says of a prekey message whose key it has spent. Source: Baileys Socket/messages-recv.ts."""
+_FAILURES = frozenset({"lane.failed", "step.failed", "commit.failed", "ack.failed", "handler.failed", "outbox.failed"})
+
+
+def _is_by_baileys(body: str) -> bool:
+    text = Text.parse(body)
+    return text is not None and text.sender == "Cal"
+
+
+def _is_network(trace: Trace) -> bool:
+    """Something beside the conversations could not ask the server; it is asked again when it is needed."""
+    return trace.name == "lane.failed" and json.loads(trace.detail)["error"] in ("Disconnected", "QueryTimeout")
+
+
+def _is_traffic(trace: Trace) -> bool:
+    return trace.layer is Layer.NODE and trace.name in _TRAFFIC
+
+
+def _line(trace: Trace) -> str:
+    words = [f"{trace.at:.3f}", trace.layer.value, trace.way.value, trace.name, trace.kind, trace.sender]
+    return " ".join([*words, trace.recipient, f"#{trace.connection}", trace.detail])
+
+
+__all__ = ["Outcome", "Size", "run"]
