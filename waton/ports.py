@@ -73,8 +73,8 @@ class RecordKind(StrEnum):
     SENDER_KEY = "sender_key"
     """key: group JID, two colons, signal address of the sender (ours too). libsignal's SenderKeyRecordStructure."""
     SENDER_KEY_SENT = "sender_key_sent"
-    """key: group JID; value: JSON of our present sender key's id and the devices that hold it. A key of group and device
-    JID: that device's holding it no longer counts."""
+    """key: group JID; value: JSON of our present sender key's id and the devices that hold it. A key of group and
+    device JID: that device's holding it no longer counts."""
     GROUP = "group"
     """key: group JID; value: its <group> node, encoded, as last seen."""
     APP_STATE_KEY = "app_state_key"

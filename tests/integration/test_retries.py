@@ -1,4 +1,4 @@
-"""What could not be read is asked for and comes: sessions and sender keys lost on either side, identities that changed."""
+"""What could not be read is asked for and comes: sessions and sender keys lost on either side."""
 
 from __future__ import annotations
 
