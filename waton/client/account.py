@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from waton.client import pairing
 from waton.client.event_pipeline import Step
-from waton.client.events import ConnectionStatus, CredentialsUpdate
+from waton.client.events import ConnectionStatus, CredentialsUpdate, OnlineUpdate
 from waton.errors import LocalProtocolError, PairingError
 from waton.jid import signal_address
 from waton.ports import RecordKind
@@ -39,6 +39,8 @@ class Account:
         self._credentials: Credentials | None = None
         self._rotation: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
+        self.is_online = False
+        """We have said on this connection that somebody is looking."""
         self.code = pairing.CodePairing(client)
         """The pairing code on show, if any."""
 
@@ -107,6 +109,7 @@ class Account:
     def connecting(self) -> None:
         """A new connection: what an earlier one showed is over."""
         self._rotation = None
+        self.is_online = False
         self.code.reset()
 
     async def show_qrs(self, node: Node, trace: int) -> None:
@@ -158,13 +161,32 @@ class Account:
         client.supervisor.spawn(client.outbox.watch())
         client.supervisor.succeeded()
         client.status.move(ConnectionStatus.OPEN)
-        await client.send_node(stream.unified_session(int(client.clock.now() * 1000)))
-        name = self.credentials.push_name or client.config.push_name
-        if name:
-            await client.send_node(Node("presence", {"name": name.replace("@", ""), "type": "available"}))
-        await client.retries.open()
         client.background(client.keys.look_after())
         client.background(client.privacy.ask_props())
+        client.background(client.settings.ask_blocklist())
+        client.background(self._ask_privacy())
+        await asyncio.sleep(0)  # these ask before we say that we are there, as Baileys does; the answers can wait
+        await self._say_session()
+        if client.config.announces:
+            await self.announce()
+        await client.retries.open()
+
+    async def announce(self) -> None:
+        """Say that somebody is looking, if there is a name to say it under. Raises Disconnected."""
+        client, name = self._client, self.credentials.push_name or self._client.config.push_name
+        if not name:
+            return
+        self.is_online = True
+        client.pipeline.publish(OnlineUpdate(True))
+        await self._say_session()
+        await client.send_node(Node("presence", {"name": name.replace("@", ""), "type": "available"}))
+
+    async def _ask_privacy(self) -> None:
+        await self._client.settings.ask_privacy()
+
+    async def _say_session(self) -> None:
+        servers_time = self._client.clock.now() + self._client.supervisor.skew
+        await self._client.send_node(stream.unified_session(int(servers_time * 1000)))
 
     async def _learn_own_lid(self, node: Node, trace: int) -> None:
         lid, me = get_jid(node, "lid"), self.credentials.me

@@ -18,6 +18,7 @@ from typing import Any
 
 from waton.client import addresses
 from waton.client.account import Account
+from waton.client.account_settings import AccountSettings
 from waton.client.backoff import Backoff
 from waton.client.decryption import Decryption
 from waton.client.devices import DeviceLists
@@ -69,6 +70,8 @@ class ClientConfig:
     browser: Browser = field(default_factory=Browser)
     push_name: str = ""
     """Said in the payload and in presence; the service learns it from the phone otherwise."""
+    announces: bool = True
+    """Say after each login that somebody is looking; else messages are receipted as delivered to an inactive device."""
     connect_timeout: float = 20.0
     query_timeout: float = 60.0
     keepalive: float = 25.0
@@ -138,6 +141,7 @@ class Client:
         self._epoch = 0
         self._names: dict[Jid, str] = {}
         self.privacy = Privacy(self)
+        self.settings = AccountSettings(self)
         self.sessions = Sessions(self)
         self.identities = Identities(self)
         self.groups = Groups(self)
@@ -350,8 +354,14 @@ class Client:
             await self.sender.settle(step, node, entry.name[1])
 
     async def mark_read(self, message: MessagesUpsert) -> None:
-        """Tell the author that a message was read."""
-        await self.send_node(self.receiver.read_receipt(message))
+        """Tell the author that a message was read, or our own devices alone where the owner keeps that to himself.
+
+        Raises:
+            Disconnected: there is no connection.
+            IqError, QueryTimeout: what the owner wants told could not be asked.
+        """
+        tells_author = await self.settings.tells_reading()
+        await self.send_node(self.receiver.read_receipt(message, tells_author=tells_author))
 
     async def on_node(self, event: NodeReceived) -> None:
         """Take a stanza that answers no query; in the order of arrival. See Dispatch."""

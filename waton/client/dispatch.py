@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from waton.client import addresses, node_events, notifications
 from waton.client.envelope import IncomingKind, classify_incoming_node
+from waton.client.events import OfflineDrained
 from waton.errors import Disconnected, DisconnectReason, RemoteProtocolError
 from waton.protocol.binary_node import Node, StanzaError, get_jid, get_text
 from waton.protocol.connection import NodeReceived
@@ -126,6 +127,7 @@ class Dispatch:
                     await self._client.supervisor.live().send(stream.offline_batch(), event.trace)
                 case "offline":
                     self._client.drained.set()
+                    self._client.pipeline.publish(OfflineDrained(stream.drained_count(child)), event.trace)
                     self._client.background(self._client.identities.after_drain())
                 case "edge_routing":
                     await self._client.account.keep_routing(child, event.trace)

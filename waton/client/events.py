@@ -91,6 +91,25 @@ class CredentialsUpdate:
     redelivered: bool = False
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class OfflineDrained(_Quiet):
+    """Emitted when the server has handed out everything that waited for us. Baileys: receivedPendingNotifications."""
+
+    type: ClassVar[str] = "connection.update"
+    kind: ClassVar[str] = "drained"
+    count: int
+    """How many stanzas had waited, as the server says."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class OnlineUpdate(_Quiet):
+    """Emitted when we announce ourselves as there. Baileys: isOnline."""
+
+    type: ClassVar[str] = "connection.update"
+    kind: ClassVar[str] = "online"
+    is_online: bool
+
+
 # --- messages ---------------------------------------------------------------------------------------------------------
 
 
@@ -679,7 +698,7 @@ class IdentityChanged(_Quiet):
 
 # --- all of them ------------------------------------------------------------------------------------------------------
 
-TransientEvent: TypeAlias = ConnectionUpdate | CredentialsUpdate | PresenceUpdate
+TransientEvent: TypeAlias = ConnectionUpdate | OfflineDrained | OnlineUpdate | CredentialsUpdate | PresenceUpdate
 """Not stored."""
 MessageEvent: TypeAlias = (
     MessagesUpsert
@@ -737,7 +756,9 @@ def lane_of(event: Event) -> str:
             return str(event.contact.bare)
         case IdentityChanged():
             return str(event.jid.bare)
-        case ConnectionUpdate() | CredentialsUpdate() | BlocklistUpdate() | LidMappingUpdate():
+        case ConnectionUpdate() | OfflineDrained() | OnlineUpdate() | CredentialsUpdate():
+            return ""
+        case BlocklistUpdate() | LidMappingUpdate():
             return ""
 
 

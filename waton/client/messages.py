@@ -200,7 +200,10 @@ class Sender:
         client, to, me = self._client, outgoing.to, outgoing.me
         plain = outgoing.message.SerializeToString()
         wrapped = content.device_sent(to, outgoing.message).SerializeToString()
-        found = await client.people.devices_of([to, me])
+        resolved = await client.people.resolve([to, me])
+        if to in resolved.failed:
+            raise resolved.failed[to]  # else it would go to our own devices alone
+        found = resolved.found
         if to.bare not in found:
             raise LocalProtocolError("the server knows no device to send to")
         pairs = [(one.jid, one.lid) for one in found.values() if one.lid is not None and one.jid.is_pn]

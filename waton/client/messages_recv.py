@@ -262,6 +262,7 @@ class Receiver:
                     chunk = action.notification
                     step.save(RecordKind.HISTORY_CHUNK, action.key.id, chunk.SerializeToString())
                     step.transition("history", "none", "kept", chunk=chunk.chunkOrder)
+                    self._client.background(self._client.privacy.take_salt(chunk))
                 case LearnMappings():
                     self._client.background(self._client.people.learn_all(action.pairs, source="phone"))
                 case _:
@@ -298,15 +299,17 @@ class Receiver:
             return [receipt.to_node() for receipt in made]
         if key.from_me and not (stanza.sender.is_group or stanza.sender.is_broadcast):
             return [Receipt((key.id,), key.author, ReceiptType.SENDER, recipient=stanza.recipient).to_node()]
-        type = ReceiptType.SENDER if key.from_me else ReceiptType.DELIVERED
+        seen = ReceiptType.DELIVERED if self._client.account.is_online else ReceiptType.INACTIVE
+        type = ReceiptType.SENDER if key.from_me else seen
         return [Receipt((key.id,), stanza.sender, type, participant=stanza.participant).to_node()]
 
-    def read_receipt(self, message: MessagesUpsert) -> Node:
-        """The read receipt for a message we got."""
+    def read_receipt(self, message: MessagesUpsert, *, tells_author: bool = True) -> Node:
+        """The read receipt for a message we got; with tells_author=False only our other devices learn of it."""
         key = message.key
         participant = key.author if key.chat.is_group else None
         now = int(self._client.clock.now())
-        return Receipt((key.id,), key.chat, ReceiptType.READ, participant=participant, t=now).to_node()
+        type = ReceiptType.READ if tells_author else ReceiptType.READ_SELF
+        return Receipt((key.id,), key.chat, type, participant=participant, t=now).to_node()
 
     async def refuse(self, event: NodeReceived, send: Send, error: int) -> None:
         """Acknowledge with an error what cannot be taken."""

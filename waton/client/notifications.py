@@ -126,7 +126,16 @@ async def _picture(client: Client, event: NodeReceived, send: Send) -> bool:
 
 
 async def _account(client: Client, event: NodeReceived, send: Send) -> bool:
-    return await _tell(client, event, send, node_events.blocklist_events(event.node))
+    if event.node.child("devices") is not None:
+        mine = client.credentials
+        for own in filter(None, [mine.me, mine.lid]):
+            client.devices.forget(own)
+    if event.node.child("privacy") is not None:
+        client.settings.forget_privacy()
+    told = node_events.blocklist_events(event.node)
+    for one in told:
+        client.settings.follow(one)
+    return await _tell(client, event, send, told)
 
 
 async def _media(client: Client, event: NodeReceived, send: Send) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from waton.client import addresses
 from waton.client.device_list import DeviceChange
-from waton.client.devices import DeviceLists
+from waton.client.devices import DeviceLists, Resolved
 from waton.client.event_pipeline import Step
 from waton.client.events import LidMappingUpdate
 from waton.jid import Jid
@@ -54,6 +54,12 @@ class People:
         await self.settle_devices()
         return found
 
+    async def resolve(self, users: Iterable[Jid]) -> Resolved:
+        """The same, with those of whom nothing could be learnt, and why. See DeviceLists.resolve."""
+        resolved = await self.devices.resolve(users)
+        await self.settle_devices()
+        return resolved
+
     async def settle_devices(self) -> None:
         """Act on what has changed in device lists: put sessions with devices that are gone aside."""
         changes = self.devices.changes
@@ -77,4 +83,4 @@ class People:
 
     async def _ask_devices(self, users: Sequence[Jid]) -> list[usync.UserResult]:
         content = [usync.devices_query(self._client.next_id(), users)]
-        return usync.parse_result(await self._client.query("usync", iq.IqType.GET, content))
+        return usync.parse_each(await self._client.query("usync", iq.IqType.GET, content))

@@ -9,8 +9,11 @@ Source: Baileys Socket/messages-send.ts and Utils/tc-token-utils.ts, whatsmeow t
 from __future__ import annotations
 
 import json
+import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from google.protobuf.message import DecodeError as ProtobufError
 
 from waton.client import addresses, privacy_tokens
 from waton.client.event_pipeline import Step
@@ -30,6 +33,8 @@ from waton.protocol.stanza.props import props_query, read_props
 if TYPE_CHECKING:
     from waton.client.client import Client
 
+_MOST_HISTORY = 32 << 20
+"""Bytes of an inline history; more is cut, and then does not parse."""
 _PROPS = "props"
 """Name of the setting that holds the server's switches and their hash."""
 
@@ -42,6 +47,8 @@ class Privacy:
         self._giving: set[Jid] = set()
         self.switches = Switches()
         """What the server wants; the defaults until it has said."""
+        self._hash = ""
+        """Of the props we have, in the server's words."""
 
     # --- what the server wants ----------------------------------------------------------------------------------------
 
@@ -49,21 +56,20 @@ class Privacy:
         """Read the switches of an earlier run."""
         record = await self._client.store.load(RecordKind.SETTING, _PROPS)
         if record is not None:
-            self.switches = Switches.of(json.loads(record)["props"])
+            kept = json.loads(record)
+            self.switches, self._hash = Switches.of(kept["props"]), kept["hash"]
 
     async def ask_props(self) -> None:
         """Ask for the switches. Raises IqError, QueryTimeout, Disconnected."""
         client = self._client
-        record = await client.store.load(RecordKind.SETTING, _PROPS)
-        known: str = "" if record is None else json.loads(record)["hash"]
-        answer = await client.query(PROPS, iq.IqType.GET, props_query(known))
+        answer = await client.query(PROPS, iq.IqType.GET, props_query(self._hash))
         hash = get_text(require_child(answer, "props"), "hash") or ""
-        if hash and hash == known:
+        if hash and hash == self._hash:
             return
         props = read_props(answer)
         async with client.pipeline.step() as step:
             step.save(RecordKind.SETTING, _PROPS, json.dumps({"hash": hash, "props": props}).encode())
-        self.switches = Switches.of(props)
+        self.switches, self._hash = Switches.of(props), hash
 
     # --- showing and giving -------------------------------------------------------------------------------------------
 
@@ -116,6 +122,17 @@ class Privacy:
         finally:
             self._giving.discard(person)
 
+    # --- the salt -----------------------------------------------------------------------------------------------------
+
+    async def take_salt(self, chunk: proto.Message.HistorySyncNotification) -> None:
+        """The first history may bring our account's salt, from which tokens of our own are made."""
+        salt = _salt_in(chunk.initialHistBootstrapInlinePayload)
+        if not salt or salt == self._client.credentials.nct_salt:
+            return
+        account = self._client.account
+        async with account.changing() as step:
+            account.save(step, account.credentials.evolve(nct_salt=salt), "nct_salt")
+
     # --- getting ------------------------------------------------------------------------------------------------------
 
     async def on_notification(self, event: NodeReceived) -> None:
@@ -123,3 +140,12 @@ class Privacy:
         told = TokenNotification.from_node(event.node)
         async with self._client.hold([told.owner]), self._client.pipeline.step(parent=event.trace) as step:
             await privacy_tokens.take_notification(step, told, self.switches)
+
+
+def _salt_in(payload: bytes) -> bytes:
+    """The nctSalt of an inline history, zlib of HistorySync; empty when there is none or it does not parse."""
+    try:
+        unpacked = zlib.decompressobj().decompress(payload, _MOST_HISTORY) if payload else b""
+        return proto.HistorySync.FromString(unpacked).nctSalt
+    except (zlib.error, ProtobufError):
+        return b""

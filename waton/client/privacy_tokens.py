@@ -189,7 +189,7 @@ def query_token(known: PrivacyToken, switches: Switches, now: float) -> Node | N
 
 def should_give(known: PrivacyToken, switches: Switches, now: float) -> bool:
     """Whether to give ours after a message that goes_along, unless it was a protocol message: once in each bucket."""
-    return switches.given.index(now) > switches.given.index(known.given_t) or known.given_t <= 0
+    return switches.given.index(now) > switches.given.index(known.given_t)
 
 
 def given(known: PrivacyToken, t: int) -> PrivacyToken:

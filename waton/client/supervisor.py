@@ -105,6 +105,11 @@ class Supervisor:
             raise LocalProtocolError("no connection to work on")
         return self._group.create_task(work)
 
+    @property
+    def skew(self) -> float:
+        """Seconds that the server's clock is ahead of ours, by the newest measurement; 0 while there is none."""
+        return 0.0 if self.keepalive is None else self.keepalive.skew or 0.0
+
     async def fail(self, error: WatonError) -> None:
         """End the connection with this error, if there is one."""
         if self._stream is not None:
