@@ -21,7 +21,8 @@ from waton.errors import DecryptError, InvalidSignature, IqError, RemoteProtocol
 from waton.jid import Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import signal_repo
-from waton.protocol.binary_node import Node, get_jid, get_text, require_child
+from waton.protocol.adv import verify_companion
+from waton.protocol.binary_node import Node, content_bytes, get_jid, get_text, require_child
 from waton.protocol.stanza import encrypt, iq
 from waton.protocol.stanza.message import Enc
 
@@ -61,6 +62,8 @@ class Bundles:
     """What the server gave for devices without a session."""
 
     found: Mapping[Jid, PreKeyBundle] = field(default_factory=dict[Jid, PreKeyBundle])
+    vouched: Mapping[Jid, bytes] = field(default_factory=dict[Jid, bytes])
+    """The phone's word for a companion, ADVSignedDeviceIdentity, as far as the server passes it on."""
     refused: Mapping[Jid, str] = field(default_factory=dict[Jid, str])
 
 
@@ -84,12 +87,19 @@ class Sessions:
         """Ask for the bundles of those without a session (or of all). Raises Disconnected, QueryTimeout, IqError."""
         wanted = list(devices) if all_of_them else await self.missing(devices)
         found: dict[Jid, PreKeyBundle] = {}
+        vouched: dict[Jid, bytes] = {}
         refused = dict.fromkeys(wanted, "no answer for this device")
         for at in range(0, len(wanted), BUNDLES_AT_ONCE):
-            await self._ask(wanted[at : at + BUNDLES_AT_ONCE], found, refused)
-        return Bundles(found, refused)
+            await self._ask(wanted[at : at + BUNDLES_AT_ONCE], found, vouched, refused)
+        return Bundles(found, vouched, refused)
 
-    async def _ask(self, wanted: Sequence[Jid], found: dict[Jid, PreKeyBundle], refused: dict[Jid, str]) -> None:
+    async def _ask(
+        self,
+        wanted: Sequence[Jid],
+        found: dict[Jid, PreKeyBundle],
+        vouched: dict[Jid, bytes],
+        refused: dict[Jid, str],
+    ) -> None:
         try:
             answer = await self._client.query("encrypt", iq.IqType.GET, encrypt.bundles_query(wanted))
         except IqError as error:
@@ -101,6 +111,9 @@ class Sessions:
                 continue
             try:
                 found[jid] = signal_repo.bundle_from_node(user)
+                word = user.child("device-identity")
+                if word is not None:
+                    vouched[jid] = content_bytes(word)
                 del refused[jid]
             except RemoteProtocolError as error:
                 refused[jid] = _why(user) or str(error)
@@ -120,6 +133,7 @@ class Sessions:
                 record = records.get(key)
                 bundle = bundles.found.get(target.wire)
                 if bundle is not None and not _is_usable(record):
+                    await self._check_companion(step, target.wire, bundle, bundles.vouched.get(target.wire))
                     record = await self.open(step, target.wire, key, record, bundle)
                 done = signal_repo.encrypt(record or b"", target.plain)
             except (InvalidSignature, DecryptError, StorageError, UntrustedIdentity) as error:
@@ -143,6 +157,15 @@ class Sessions:
         await self._client.identities.take_bundle(step, device, key, bundle.identity_key)
         step.transition("session", "none", "open", device=device.device)
         return opened
+
+    async def _check_companion(self, step: Step, device: Jid, bundle: PreKeyBundle, vouched: bytes | None) -> None:
+        """Whether the phone stands for this companion, when we know the phone's key. Raises InvalidSignature."""
+        if device.device == 0 or vouched is None:
+            return
+        phone = signal_address(await addresses.canonical(step, device.bare))
+        account_key = await step.load(RecordKind.IDENTITY, phone)
+        if account_key is not None:
+            verify_companion(vouched, companion_identity=bundle.identity_key, account_key=account_key)
 
     async def archive(self, step: Step, device: Jid) -> None:
         """Put the open session aside: what we send next opens another, and what still comes in it can be read."""

@@ -125,6 +125,32 @@ def verify_device_signature(reply: bytes, *, companion_identity: bytes, account_
         raise PairingError(PairingStep.DEVICE_SIGNATURE) from error
 
 
+def verify_companion(vouched: bytes, *, companion_identity: bytes, account_key: bytes) -> None:
+    """Check that a phone vouches for a companion, and the companion for itself: before anything is encrypted for it.
+
+    Args:
+        vouched: ADVSignedDeviceIdentity protobuf, the <device-identity> of a bundle or of an opening message.
+        companion_identity: 32 bytes, the identity key that the bundle or message comes with.
+        account_key: 32 bytes, the identity key of the phone as we know it; the one inside is not looked at.
+    Raises:
+        InvalidSignature: the phone's or the companion's signature does not verify.
+    Source: whatsapp-rust wacore/src/adv.rs. Baileys and whatsmeow pass it on unread.
+    """
+    try:
+        signed = _parse(proto.ADVSignedDeviceIdentity, vouched)
+        details = _parse(proto.ADVDeviceIdentity, signed.details)
+    except PairingError as error:
+        raise InvalidSignature("device identity") from error
+    hosted = details.deviceType == _HOSTED
+    prefix = _HOSTED_ACCOUNT_PREFIX if hosted else _ACCOUNT_PREFIX
+    signed.accountSignatureKey = account_key
+    try:
+        xeddsa_verify(account_key, prefix + signed.details + companion_identity, signed.accountSignature)
+        xeddsa_verify(companion_identity, _device_message(signed, companion_identity, hosted), signed.deviceSignature)
+    except (InvalidSignature, ValueError) as error:
+        raise InvalidSignature("device identity") from error
+
+
 def sign_key_index_list(
     account: KeyPair, *, raw_id: int, timestamp: int, current_index: int, valid_indexes: Iterable[int], entropy: bytes
 ) -> bytes:

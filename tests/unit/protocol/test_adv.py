@@ -11,7 +11,14 @@ from tests.unit.protocol.wires import STRANGER, dice, flipped
 from waton._core import xeddsa_sign, xeddsa_verify
 from waton.errors import InvalidSignature, PairingError, PairingStep
 from waton.protocol import proto
-from waton.protocol.adv import VerifiedIdentity, sign_key_index_list, verify_device_signature, verify_identity, vouch
+from waton.protocol.adv import (
+    VerifiedIdentity,
+    sign_key_index_list,
+    verify_companion,
+    verify_device_signature,
+    verify_identity,
+    vouch,
+)
 from waton.protocol.credentials import KeyPair
 
 PHONE = KeyPair.of(dice("phone identity", 32))
@@ -247,3 +254,42 @@ def test_what_was_verified_shows_nothing() -> None:
     verified = verify(CONTAINER)
     assert PHONE.public.hex() not in repr(verified)
     assert repr(PHONE.public) not in repr(replace(verified, key_index=5))
+
+
+def test_a_companion_its_phone_stands_for_verifies() -> None:
+    account = verify(CONTAINER).account
+    verify_companion(account, companion_identity=COMPANION.public, account_key=PHONE.public)
+
+
+@pytest.mark.parametrize("kept", ["accountSignatureKey", "nothing"])
+def test_the_key_inside_says_nothing(kept: str) -> None:
+    signed = proto.ADVSignedDeviceIdentity.FromString(verify(CONTAINER).account)
+    signed.accountSignatureKey = STRANGER.public
+    if kept == "nothing":
+        signed.ClearField("accountSignatureKey")
+    verify_companion(signed.SerializeToString(), companion_identity=COMPANION.public, account_key=PHONE.public)
+
+
+@pytest.mark.parametrize(
+    ("companion", "account"),
+    [(STRANGER.public, PHONE.public), (COMPANION.public, STRANGER.public), (PHONE.public, COMPANION.public)],
+)
+def test_a_companion_of_another_phone_or_with_another_key_does_not(companion: bytes, account: bytes) -> None:
+    with pytest.raises(InvalidSignature):
+        verify_companion(verify(CONTAINER).account, companion_identity=companion, account_key=account)
+
+
+def test_no_changed_byte_of_a_companion_s_word_verifies() -> None:
+    account = verify(CONTAINER).account
+    signed = proto.ADVSignedDeviceIdentity.FromString(account)
+    inside = [signed.details, signed.accountSignature, signed.deviceSignature]
+    places = [account.index(part) + place for part in inside for place in range(len(part))]
+    for place in places:
+        with pytest.raises(InvalidSignature):
+            verify_companion(flipped(account, place), companion_identity=COMPANION.public, account_key=PHONE.public)
+
+
+@pytest.mark.parametrize("vouched", [b"", b"\xff\xff", b"\x0a\x02\xff\xff"])
+def test_what_is_no_word_at_all_does_not_verify(vouched: bytes) -> None:
+    with pytest.raises(InvalidSignature):
+        verify_companion(vouched, companion_identity=COMPANION.public, account_key=PHONE.public)
