@@ -134,8 +134,44 @@ def test_the_offline_mark_is_all_that_the_queue_adds() -> None:
 def test_an_unavailable_message_has_no_ciphertext() -> None:
     node = Node("message", {"from": PEER, "id": "1", "t": "5"}, [Node("unavailable", {"type": "view_once"})])
     message = IncomingMessage.from_node(node)
-    assert (message.unavailable, message.encs, message.type, message.extra) == (True, (), "", ())
-    assert not IncomingMessage.from_node(FULL_IN.to_node()).unavailable
+    assert (message.unavailable, message.encs, message.type, message.extra) == ("view_once", (), "", ())
+    assert IncomingMessage.from_node(FULL_IN.to_node()).unavailable is None
+    silent = Node("message", {"from": PEER, "id": "1", "t": "5"}, [Node("unavailable")])
+    assert IncomingMessage.from_node(silent).unavailable == "", "it does not say why"
+
+
+def test_a_newsletter_s_message_has_its_content_and_its_number_there() -> None:
+    attrs = {"from": PEER, "id": "1", "t": "5", "server_id": "77"}
+    message = IncomingMessage.from_node(Node("message", {**attrs}, [Node("plaintext", None, b"bytes")]))
+    assert (message.plaintext, message.server_id) == (b"bytes", "77")
+
+
+def test_the_author_s_other_address_comes_with_his_device() -> None:
+    lid, pn = Jid("2000", "lid", 4), Jid("49150", "s.whatsapp.net")
+    group = Jid("1203", "g.us")
+    message = IncomingMessage("1", group, 5, "text", (), participant=lid, participant_pn=pn)
+    assert message.author_alt == pn.with_device(4)
+    assert IncomingMessage("1", lid, 5, "text", (), sender_pn=pn).author_alt == pn.with_device(4)
+    assert IncomingMessage("1", pn, 5, "text", (), sender_lid=lid.bare).author_alt == lid.with_device(0)
+    assert IncomingMessage("1", pn, 5, "text", ()).author_alt is None
+
+
+def test_what_a_group_message_and_a_resend_carry_comes_back() -> None:
+    group, device = Jid("1203", "g.us"), Jid("2000", "lid", 4)
+    sent = OutgoingMessage(
+        id="1",
+        to=group,
+        encs=((device, Enc("msg", b"key")),),
+        bare=Enc("skmsg", b"content"),
+        phash="2:47DEQpj8",
+        addressing_mode="lid",
+        expiration=86_400,
+    )
+    assert OutgoingMessage.from_node(sent.to_node()) == sent
+    again = OutgoingMessage(
+        id="1", to=group, encs=(), bare=Enc("pkmsg", b"x", count=2), participant=device, device_fanout="false"
+    )
+    assert OutgoingMessage.from_node(again.to_node()) == again
 
 
 def lacking(node: Node, name: str) -> Node:
