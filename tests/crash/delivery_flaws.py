@@ -50,16 +50,16 @@ def _keep_no_received() -> None:
     _save_nothing_of(RecordKind.RECEIVED)
 
 
-def _save_nothing_of(kind: RecordKind) -> None:
+def _save_nothing_of(forgotten: RecordKind) -> None:
     save = SqliteUnit.save
 
-    def forgetful(
-        self: SqliteUnit, of: RecordKind, key: str, value: bytes | None, *, until: float | None = None
+    def save_others(
+        self: SqliteUnit, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None
     ) -> None:
-        if of is not kind or value is None:
-            save(self, of, key, value, until=until)
+        if kind is not forgotten or value is None:
+            save(self, kind, key, value, until=until)
 
-    SqliteUnit.save = forgetful
+    SqliteUnit.save = save_others
 
 
 def _write_before_the_commit() -> None:

@@ -26,12 +26,12 @@ from typing import Any
 from tests.crash.delivery_points import NEEDS, Need
 from tests.support.cast import BAILEYS, Cast, Chat
 from waton.lab.world import Device
-from waton.protocol.binary_node import Node, get_text, require_text
+from waton.protocol.binary_node import Node, get_jid, get_text, require_jid, require_text
 from waton.protocol.trace import Layer, Trace, Way
 
 ROOT = Path(__file__).parents[2]
 VICTIM = "victim"
-_PATIENCE = 60.0
+PATIENCE = 60.0
 """Seconds in which something has to happen in a life, on a busy machine."""
 _MORE = 8
 """How often a life that comes to nothing is given more to do."""
@@ -99,12 +99,17 @@ def _id_of(seed: int, place: int) -> str:
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
+class InVain(AssertionError):
+    """Something was waited for that did not come."""
+
+
 class Victim:
     """The process that forks lives, and what they have said."""
 
-    def __init__(self, process: asyncio.subprocess.Process, directory: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, directory: Path, patience: float) -> None:
         self._process = process
         self._directory = directory
+        self._patience = patience
         self._changed = asyncio.Condition()
         self._read_until = 0
         self.story: list[dict[str, Any]] = []
@@ -122,8 +127,17 @@ class Victim:
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, cast: Cast, directory: Path, outgoing: Sequence[Text]) -> AsyncGenerator[Victim]:
-        """Start the process; no life begins yet. It is gone afterwards."""
+    async def start(
+        cls, cast: Cast, directory: Path, outgoing: Sequence[Text], patience: float = PATIENCE
+    ) -> AsyncGenerator[Victim]:
+        """Start the process; no life begins yet. It is gone afterwards.
+
+        Args:
+            cast: whose lab it connects to.
+            directory: where its account, its plan and its story are.
+            outgoing: what it is to send.
+            patience: seconds in which anything that is waited for has to come.
+        """
         plan = [
             {"place": one.place, "chat": str(cast.chats[one.chat].id), "text": one.text, "id": one.id}
             for one in outgoing
@@ -139,12 +153,12 @@ class Victim:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
             )
-        victim = cls(process, directory)
+        victim = cls(process, directory, patience)
         reader = asyncio.create_task(victim._read())
         try:
             yield victim
         finally:
-            victim.kill()
+            await victim.kill()
             if process.returncode is None:
                 process.kill()
             await process.wait()
@@ -196,29 +210,29 @@ class Victim:
         self._tell(do="end")
         await self.until("the end", lambda: self.pid is None)
 
-    def kill(self) -> None:
-        """Kill the present life, if there is one; await its death with until()."""
+    async def kill(self) -> None:
+        """Kill the present life, if there is one, and wait until it is over."""
         if self.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+            await self.until("a life is over", lambda: self.pid is None)
 
     def _tell(self, **order: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
 
     async def until(self, what: str, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so. Raises AssertionError when it does not come, or the process has ended."""
-        try:
-            async with asyncio.timeout(_PATIENCE), self._changed:
+        """Wait until something is so. Raises InVain when it does not come in time, or the process has ended."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience), self._changed:
                 await self._changed.wait_for(lambda: is_so() or self._is_over)
-        except TimeoutError:
-            raise AssertionError(f"in vain: {what}; {self.last_words()}") from None
-        assert is_so(), f"in vain: {what}; the process has ended; {self.last_words()}"
+        if not is_so():
+            raise InVain(f"waited in vain: {what}; {self.last_words()}")
 
     def last_words(self) -> str:
         """What was said last, for people."""
         lines = [json.dumps(line) for line in self.story[-12:]]
-        errors = (self._directory / "stderr.log").read_text(errors="replace")[-2000:]
+        errors = (self._directory / "stderr.log").read_text(errors="replace")[-4000:]
         return "\n  ".join(["the last of the story:", *lines, f"stderr: {errors}"])
 
 
@@ -250,6 +264,8 @@ class Ordeal:
     """The ids of messages whose ciphertext was broken on its way, to the victim or from it."""
     ends: list[str] = field(default_factory=list[str])
     """How each life ended: its moment, or "idle" when it was killed from outside."""
+    stop: str = ""
+    """Why it did not come to its end."""
     _dice: random.Random = field(init=False)
     _waiting: list[Text] = field(init=False)
     _until: int = 0
@@ -273,7 +289,14 @@ class Ordeal:
         return next((one for one in world.devices(self.cast.owner.account) if one.number), None)
 
     async def run(self) -> None:
-        """All lives, the last included."""
+        """All lives, the last included, until it comes to a stop. No life is left afterwards."""
+        try:
+            await self._run()
+        except InVain as error:
+            self.stop = str(error)
+            await self.victim.kill()
+
+    async def _run(self) -> None:
         for number, death in enumerate(self.plan.deaths):
             await self._live_and_die(number, death)
         number = len(self.plan.deaths)
@@ -302,10 +325,9 @@ class Ordeal:
             if not self._is_dead:
                 await self._give_more(number)
         self.ends.append(death.moment if self._is_dead else "idle")
-        self.victim.kill()
-        await self.victim.until(f"life {number} is over", lambda: self._is_dead)
-        code = self.victim.code
-        assert code == -signal.SIGKILL, f"life {number} ended with {code}; {self.victim.last_words()}"
+        await self.victim.kill()
+        if self.victim.code != -signal.SIGKILL:
+            raise InVain(f"life {number} ended with {self.victim.code}; {self.victim.last_words()}")
 
     async def _give_more(self, number: int) -> None:
         await self._post(2)
@@ -316,8 +338,8 @@ class Ordeal:
 
     async def _pair(self) -> None:
         victim = self.victim
-        await victim.until("a QR", lambda: any(line["what"] == "qr" for line in victim.story))
-        await self.cast.owner.scan(next(line["text"] for line in victim.story if line["what"] == "qr"))
+        await victim.until("a QR", lambda: any(line["what"] == "qr" for line in victim.story) or self._is_dead)
+        await self.cast.owner.scan(next((line["text"] for line in victim.story if line["what"] == "qr"), ""))
 
     async def _say_more(self) -> None:
         """After everything: one more text each way in each chat, from everybody."""
@@ -389,37 +411,31 @@ class Ordeal:
                 trap.left -= 1
                 if not trap.left:
                     self._traps.remove(trap)
-                return Node(node.tag, node.attrs, [_broken(child) for child in node.children()])
+                return Node(node.tag, {**node.attrs}, [_broken(child) for child in node.children()])
         return node
 
     def _may_break(self, node: Node, trap: _Trap) -> bool:
-        """A message of the plan that tells no keys, else those that follow would be lost with it."""
-        if node.tag != "message" or get_text(node, "category") == "peer":
+        """A message of the plan between the victim and a phone, that tells no keys, else what follows is lost with it.
+
+        Not one of Baileys': asked for it again, Baileys throws its session away, and with it what is under way.
+        """
+        victim = self.device
+        if node.tag != "message" or get_text(node, "category") == "peer" or victim is None:
             return False
         if trap.id:
             return require_text(node, "id") == trap.id
+        author = get_jid(node, "participant") or require_jid(node, "from")
+        is_victims = author in (victim.pn, victim.lid)
+        if is_victims == (trap.device == victim.key) or (not is_victims and author.device):
+            return False
         kinds = [get_text(enc, "type") for enc in node.children("enc")]
-        is_known = require_text(node, "id") not in self.broken
-        return is_known and kinds in (["msg"], ["skmsg"]) and self._concerns_victim(node, trap)
-
-    def _concerns_victim(self, node: Node, trap: _Trap) -> bool:
-        victim = self.device
-        if victim is None or trap.device == victim.key:
-            return victim is not None and _author(node) not in (victim.pn.bare, victim.lid.bare)
-        return _author(node, bare=False) in (victim.pn, victim.lid)
-
-
-def _author(node: Node, *, bare: bool = True) -> object:
-    jid = node.attrs.get("participant") or node.attrs.get("from")
-    assert jid is not None
-    assert not isinstance(jid, str)
-    return jid.bare if bare else jid
+        return require_text(node, "id") not in self.broken and kinds in (["msg"], ["skmsg"])
 
 
 def _broken(child: Node) -> Node:
     if child.tag != "enc" or not isinstance(child.content, bytes):
         return child
-    return Node(child.tag, child.attrs, child.content[:-1] + bytes([child.content[-1] ^ 1]))
+    return Node(child.tag, {**child.attrs}, child.content[:-1] + bytes([child.content[-1] ^ 1]))
 
 
 # --- what the server saw ----------------------------------------------------------------------------------------------

@@ -180,9 +180,9 @@ def _of_the_wire(ordeal: Ordeal, watch: Watch) -> Iterator[str]:
             yield f"sent in {len(seen)} forms, so a ratchet turned twice: {_history(ordeal, id)}"
     yield from (f"asked for again, and not broken: {id}" for id in set(watch.retries) - ordeal.broken)
     device = ordeal.device
-    waiting = {} if device is None else ordeal.cast.lab.service.deliveries.counts(device)
+    waiting = 0 if device is None else ordeal.cast.lab.service.deliveries.counts(device).get("message", 0)
     if waiting:
-        yield f"not acknowledged to the server: {waiting}"
+        yield f"{waiting} messages are not acknowledged to the server"
 
 
 def _is_resend(node: Node) -> bool:
@@ -193,5 +193,7 @@ def _of_faults(ordeal: Ordeal) -> Iterator[str]:
     for line in ordeal.victim.story:
         if line["what"] == "fault":
             yield f"fault: {line}"
-    if ordeal.victim.code != 0:
+    if ordeal.stop:
+        yield ordeal.stop
+    elif ordeal.victim.code != 0:
         yield f"the last life ended with {ordeal.victim.code}; {ordeal.victim.last_words()}"

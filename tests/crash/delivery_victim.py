@@ -44,6 +44,8 @@ from waton.infra.entropy import SystemEntropy
 from waton.infra.storage_sqlite import SqliteStore
 from waton.infra.websocket import WebSocketConnector
 from waton.jid import Jid
+from waton.protocol.binary_node import Node
+from waton.protocol.stanza import iq
 from waton.protocol.trace import Layer, Trace, Tracer
 
 STDIN, STDOUT = 0, 1
@@ -105,6 +107,8 @@ class Life:
         client.subscribe(self._handle)
         await client.start()
         await self._send_and_wait(client)
+        await client.outbox.wait_empty()
+        await client.query("w:p", iq.IqType.GET, [Node("ping")])  # all that was written before has been taken
         await client.close()
         await store.close()
         self._story.say("ended")
@@ -166,6 +170,7 @@ class Life:
         for trace in traces:
             if trace.name in _FAULTS and trace.layer is not Layer.NODE:
                 self._story.say("fault", name=trace.name, detail=trace.detail)
+                traceback.print_exc()  # the trace has its kind only; this runs where it was caught
 
     def _obey(self) -> None:
         data = os.read(STDIN, 1 << 16)

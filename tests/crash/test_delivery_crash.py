@@ -1,7 +1,7 @@
 """kill -9 at every persistence point of a client that sends and receives: nothing lost, nothing twice, nothing broken.
 
-Five chats, two of them groups; a real Baileys, phones, and a client in a process that dies at a named moment, life after
-life. `make soak` runs it whole (WATON_SOAK=1); otherwise a part of it runs. A failure names its seed, and
+Five chats, two of them groups; a real Baileys, phones, and a client in a process that dies at a named moment, life
+after life. `make soak` runs it whole (WATON_SOAK=1); otherwise a part of it runs. A failure names its seed, and
 WATON_CRASH_SEED repeats that one alone.
 """
 
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.crash.delivery_ordeal import Death, Ordeal, Plan, Victim, Watch
+from tests.crash.delivery_flaws import FLAWS
+from tests.crash.delivery_ordeal import PATIENCE, Death, Ordeal, Plan, Victim, Watch
 from tests.crash.delivery_points import NEEDS, Need
 from tests.crash.delivery_verdict import Verdict, judge
 from tests.requirements import require
@@ -39,12 +41,19 @@ def drawn(seed: int, count: int) -> list[Death]:
 
 
 async def run(
-    directory: Path, deaths: list[Death], texts: int, *, flaw: str = "", with_baileys: bool = True
+    directory: Path,
+    deaths: list[Death],
+    texts: int,
+    *,
+    flaw: str = "",
+    with_baileys: bool = True,
+    patience: float = PATIENCE,
 ) -> Verdict:
     watch = Watch()
     async with cast(with_baileys=with_baileys, sink=watch) as everybody:
+        watch.retries.clear()
         plan = Plan.draw(SEED, everybody.chats, deaths, texts)
-        async with Victim.start(everybody, directory, plan.outgoing) as victim:
+        async with Victim.start(everybody, directory, plan.outgoing, patience) as victim:
             ordeal = Ordeal(everybody, victim, plan, flaw)
             await ordeal.run()
             return judge(ordeal, directory / "account.db", watch)
@@ -59,3 +68,24 @@ async def test_a_client_that_is_killed_again_and_again_loses_nothing_and_repeats
     if IS_WHOLE:
         missed = NEEDS.keys() - set(verdict.ends)
         assert not missed, f"nobody died at {missed}\n{verdict}"
+
+
+# --- what it must see -------------------------------------------------------------------------------------------------
+
+SEEN = {
+    "acknowledges before the commit": ("sql commit", "never told"),
+    "emits before the commit": ("sql commit", "times as news"),
+    "keeps no outbox": ("outbox writing", "read .* 0 times"),
+    "keeps no received ids": ("retry written", "times as news"),
+    "marks as handled before it tells": ("handling", "never told"),
+    "writes before the commit": ("sql commit", "sent in 2 forms"),
+}
+"""For each flaw, a moment that shows it, and how it shows."""
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+async def test_a_client_that_is_made_wrong_on_purpose_is_found_out(tmp_path: Path, flaw: str) -> None:
+    moment, complaint = SEEN[flaw]
+    deaths = [Death("logged in"), *(Death(moment, count) for count in range(1, 7))]
+    verdict = await run(tmp_path, deaths, 30, flaw=flaw, with_baileys=False, patience=4)
+    assert [one for one in verdict.complaints if re.search(complaint, one)], str(verdict)

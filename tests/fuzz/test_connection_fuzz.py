@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.protocol.wires import (
+    KNOWN,
     NOW,
     SOUND_CHAIN,
     Ends,
@@ -24,7 +25,7 @@ from waton.protocol import proto
 from waton.protocol.binary_node import Node, deflate_node, encode_node
 from waton.protocol.connection import Connection, ConnectionState
 from waton.protocol.framing import PROLOGUE, FrameReader, frame
-from waton.protocol.noise import HANDSHAKE_FRAME_LIMIT, ServerHandshake
+from waton.protocol.noise import HANDSHAKE_FRAME_LIMIT, KnownServer, Pattern, ServerHandshake
 
 pytestmark = pytest.mark.fuzz
 
@@ -79,9 +80,9 @@ def feed(dice: random.Random, connection: Connection, data: bytes) -> bool:
     return all(bite(connection, piece) for piece in in_pieces(dice, data))
 
 
-def client_waiting() -> tuple[Ends, Connection, bytes]:
+def client_waiting(known: KnownServer | None = None) -> tuple[Ends, Connection, bytes]:
     """A client that has said hello, and the sound answer."""
-    ends = Ends()
+    ends = Ends(client_handshake(known=known))
     ends.start()
     for data in ends.client.data_to_send():
         ends.server.receive(data, NOW)
@@ -95,6 +96,11 @@ def server_waiting() -> tuple[Ends, Connection, bytes]:
     ends.start()
     [hello] = ends.client.data_to_send()
     return ends, ends.server, hello
+
+
+def client_resuming() -> tuple[Ends, Connection, bytes]:
+    """The same, where the client has resumed."""
+    return client_waiting(KNOWN)
 
 
 def server_half_way() -> tuple[Ends, Connection, bytes]:
@@ -120,6 +126,7 @@ def server_open() -> tuple[Ends, Connection, bytes]:
 STAGES: list[Callable[[], tuple[Ends, Connection, bytes]]] = [
     server_waiting,
     client_waiting,
+    client_resuming,
     server_half_way,
     client_open,
     server_open,
@@ -150,9 +157,24 @@ def test_wounded_bytes(stage: Callable[[], tuple[Ends, Connection, bytes]]) -> N
         refused += not taken
         understood = nodes(connection.events())
         assert not understood or (wounded.startswith(sound) and understood == [NODE])
-        if stage is client_waiting and not taken:
+        if stage in (client_waiting, client_resuming) and not taken:
             assert connection.data_to_send() == []
     assert refused > ROUNDS // 2
+
+
+def test_wounded_resumption_is_declined_or_refused() -> None:
+    """A server answers what it cannot read as if it had been asked in full, and opens for nobody."""
+    dice = random.Random("resumption")
+    declined = 0
+    for _ in range(ROUNDS):
+        ends = Ends(client_handshake(known=KNOWN))
+        ends.start()
+        [sound] = ends.client.data_to_send()
+        wounded = mutated(dice, sound)
+        taken = feed(dice, ends.server, wounded)
+        assert not handshakes(ends.server.events()) or wounded.startswith(sound)
+        declined += taken and ends.server_noise.pattern is Pattern.XX_FALLBACK
+    assert declined
 
 
 def sealed_after(noise: ServerHandshake, plain: bytes) -> bytes:

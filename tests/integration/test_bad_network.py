@@ -12,8 +12,8 @@ import pytest
 
 from tests.lab.watching import Watch
 from tests.support.waton_client import WatonPeer, waton_peer
-from waton.client.events import Event, MessagesUpsert
-from waton.errors import WatonError
+from waton.client.events import Event, MessageStatus, MessagesUpsert
+from waton.errors import QueryTimeout, WatonError
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.lab.phone import Phone
@@ -151,3 +151,30 @@ async def test_a_login_whose_query_is_not_answered_is_tried_again(lab: Lab, watc
         await watch.fault("lost_answer")
         await peer.client.wait_open(PATIENCE)
         assert (await peer.client.send_text(ada.lid, "logged in after all")).is_accepted
+
+
+async def test_a_message_whose_ack_was_lost_is_sent_again_with_its_id(lab: Lab, watch: Watch) -> None:
+    ada = await lab.add_phone("Ada")
+    async with waton_peer(lab, "Waton") as peer:
+        make_impatient(peer)
+        await peer.pair(lab.phones[0])
+        lab.faults.schedule("lost_ack=100%/max:1")
+        with suppress(QueryTimeout):
+            await peer.client.send_text(ada.lid, "did you get that?")
+        lost = await watch.fault("lost_ack")
+        await peer.client.reconnect()
+        await watch.until(lambda trace: trace.name == "lab.taken_before" and lost.id in trace.detail)
+        await peer.status(lost.id, MessageStatus.SERVER_ACK)
+    assert [message.id for message in ada.messages] == [lost.id]
+
+
+async def test_a_handshake_that_is_garbled_is_tried_again(lab: Lab, watch: Watch) -> None:
+    ada = await lab.add_phone("Ada")
+    async with waton_peer(lab, "Waton") as peer:
+        make_impatient(peer)
+        await peer.pair(lab.phones[0])
+        lab.faults.schedule("corrupt=100%/50ms/out/tag:server_hello/max:2")  # the resumption, and the one in full
+        await peer.client.reconnect()
+        await watch.fault("corrupt", 2)
+        await peer.client.wait_open(PATIENCE)
+        assert (await peer.client.send_text(ada.lid, "the wire was garbled, and is not now")).is_accepted

@@ -15,10 +15,12 @@ from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.lab.faults import Defect, Fault, Harm, Moment
 from waton.lab.server import Lab
+from waton.protocol.binary_node import Node, decode_node
 from waton.protocol.credentials import Credentials, KeyPair
 from waton.protocol.noise import KnownServer
+from waton.protocol.stanza import stream
 from waton.protocol.stanza.iq import IqType
-from waton.protocol.trace import Layer, Trace
+from waton.protocol.trace import Layer, Trace, Way
 
 XX, IK, FALLBACK = "XX", "IK", "XXfallback"
 
@@ -196,3 +198,31 @@ async def test_a_login_measures_the_servers_clock_and_a_ping_the_way(lab: Lab) -
         told = [json.loads(trace.detail) for trace in waton.traces if trace.name == "keepalive"]
         assert {"by", "skew_ms"} == set(told[0])
         assert {"by", "round_trip_ms", "skew_ms"} == set(told[-1])
+
+
+class FastClock:
+    """ports.Clock of a server that is an hour ahead."""
+
+    def now(self) -> float:
+        return SystemClock().now() + 3600
+
+
+async def test_what_is_told_by_the_servers_clock_is_told_by_the_servers_clock() -> None:
+    lab = await Lab.start(clock=FastClock(), entropy=SystemEntropy())
+    try:
+        async with waton_peer(lab, "Owner") as waton:
+            await waton.pair(lab.phones[0])
+            assert abs(waton.client.supervisor.skew - 3600) < 30
+            while not (told := unified_sessions(waton.traces)):
+                await waton.client.query("w:p", IqType.GET, None)
+            said, session = told[0]
+            expected = stream.unified_session(int((said.at + 3600) * 1000)).children()[0]
+            assert abs(int(str(session.attrs["id"])) - int(str(expected.attrs["id"]))) < 30_000
+    finally:
+        await lab.stop()
+
+
+def unified_sessions(traces: list[Trace]) -> list[tuple[Trace, Node]]:
+    ibs = [trace for trace in traces if (trace.layer, trace.way, trace.name) == (Layer.NODE, Way.OUT, "ib")]
+    told = [(trace, decode_node(trace.data).child("unified_session")) for trace in ibs]
+    return [(trace, session) for trace, session in told if session is not None]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
 from tests.support.memory_store import MemoryStore
 from tests.support.waton_client import WatonPeer, waton_peer
 from waton.client.events import MessageUndecryptable
+from waton.errors import RetryReason
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.lab.phone import Phone
 from waton.lab.server import Lab
 from waton.ports import RecordKind
+from waton.protocol.stanza.retry import RetryRequest
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -95,6 +99,44 @@ async def test_what_a_phone_cannot_read_is_sent_again_to_it_alone(lab: Lab, wher
         if where == "group":
             assert [message.text for message in bob.messages] == ["one", "two", "three"]
         assert [trace.detail for trace in waton.traces if trace.name == "retry"]
+
+
+async def test_a_request_that_cannot_be_answered_now_is_answered_when_it_comes_again(lab: Lab) -> None:
+    """The server does not say which keys Ada has; her request must not count as taken."""
+    owner, ada = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(owner)
+        sent = await waton.client.send_text(ada.lid, "one")
+        await reads(ada, "one")
+        lose(waton, RecordKind.SESSION)
+        waton.client.config = replace(waton.client.config, query_timeout=0.3)
+        lab.faults.schedule("lost_answer=100%/max:1")
+        ask_without_keys(lab, ada, waton, sent.id)
+        await told(waton, "lane.failed", "QueryTimeout")
+        assert not [trace for trace in waton.traces if trace.name == "retry"]
+        await waton.client.reconnect()
+        await told(waton, "retry", "answered")
+
+
+def ask_without_keys(lab: Lab, phone: Phone, waton: WatonPeer, id: str) -> None:
+    """The phone says that it could not read a message of this client's."""
+    me = waton.client.credentials.lid
+    device = lab.service.world.device(phone.account, 0)
+    assert me is not None
+    assert device is not None
+    session = lab.service.deliveries.session(device)
+    assert session is not None
+    request = RetryRequest(id, me, 1, 1, device.registration_id, error=RetryReason.NO_SESSION)
+    lab.service.receive(session, request.to_node(), None)
+
+
+async def told(waton: WatonPeer, name: str, word: str) -> None:
+    """Wait until the client traces a state of this name and with this word in its detail."""
+    for _ in range(500):
+        if [trace for trace in waton.traces if trace.name == name and word in trace.detail]:
+            return
+        await asyncio.sleep(0.02)
+    raise TimeoutError(f"no {name} that says {word}")
 
 
 def forget(lab: Lab, phone: Phone) -> None:

@@ -43,6 +43,14 @@ async def converse(session: Session, lab: LabHandle, text: str) -> MessagesUpser
     return await reply
 
 
+async def test_a_session_is_linked_by_a_code(lab: LabHandle, tmp_path: Path) -> None:
+    async with waton.connect(lab, path=tmp_path / "account") as session:
+        code = await session.request_pairing_code(f"+{lab.phone.pn.user}")
+        jid = await lab.phone.enter_code(code)
+        await session.wait_open(20)
+        assert session.me == jid
+
+
 async def test_connect_twice_gives_the_same_session_and_leaving_it_closes_it(lab: LabHandle, tmp_path: Path) -> None:
     async with waton.connect(lab, path=tmp_path / "account") as first:
         assert waton.connect(lab, path=tmp_path / "account") is first

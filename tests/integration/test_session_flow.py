@@ -12,7 +12,7 @@ from tests.support.waton_client import waton_peer
 from waton.client.backoff import Backoff
 from waton.client.events import ConnectionStatus, MessageStatus, UpsertType
 from waton.client.prekeys import FIRST_UPLOAD
-from waton.errors import Disconnected, HandshakeError
+from waton.errors import Disconnected, HandshakeError, LocalProtocolError
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.infra.websocket import WebSocketConnector
@@ -118,6 +118,16 @@ async def test_a_recipient_without_bundles_is_skipped_and_the_others_get_it(lab:
         assert result.is_accepted
         assert [jid.device for jid in result.skipped] == [me.device]
         assert (await contact.next_message()).text == "whoever can read this"
+
+
+async def test_what_is_for_nobody_the_server_knows_is_not_sent_to_our_other_devices_either(lab: Lab) -> None:
+    phone = await lab.add_phone("Owner")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(phone)
+        with pytest.raises(LocalProtocolError):
+            await waton.client.send_text(Jid("15559999999", "s.whatsapp.net"), "to whom?")
+        assert (await waton.client.send_text(phone.lid, "to myself")).is_accepted
+        assert [message.text for message in phone.messages] == ["to myself"]
 
 
 async def test_every_trace_has_its_parent_before_it(lab: Lab) -> None:

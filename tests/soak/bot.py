@@ -46,7 +46,7 @@ class Bot:
             bot = cls(peer, reader)
             await phone.scan(await peer.qr())
             await peer.opened()
-            await peer.event("history")  # a Baileys that is interrupted before it holds everything back for 20 s
+            await bot._settle()
             keeper = asyncio.create_task(bot._keep_connected())
             try:
                 yield bot
@@ -54,6 +54,13 @@ class Bot:
                 keeper.cancel()
                 with suppress(asyncio.CancelledError):
                     await keeper
+
+    async def _settle(self) -> None:
+        """Wait for the end of its first synchronisation: interrupted before, it holds all events back for 20 s."""
+        await self.peer.event("history")
+        async with asyncio.timeout(self._PATIENCE):
+            while not (await self.peer.call("state"))["accountSyncCounter"]:
+                await asyncio.sleep(0.05)
 
     def _take(self, raw: RawEvent) -> None:
         if raw.type == "connection.update":

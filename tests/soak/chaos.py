@@ -2,8 +2,7 @@
 
 Each sender writes its texts of one chat strictly one after the other, and its chats side by side. A waton whose send
 raised sends the same id again until it is taken; that is what ids are for. Baileys is asked again only for a text whose
-sending it called a failure and that the server does not have. The phone in the lab's process cannot fail; it keeps
-the pace of the others.
+sending it called a failure and that the server does not have. The phone in the lab's process cannot fail.
 
 The weather changes: every so many texts another schedule begins, drawn from the seed, each with a bounded number of
 faults. Half way one waton restarts over its file. In the end the weather is calm, everybody is connected, and the run
@@ -20,9 +19,10 @@ from itertools import product
 from pathlib import Path
 
 from tests.soak.cast import NAMES, Cast, Waton, gather
-from tests.soak.ledger import Text, Verdict, disorder
-from waton.errors import Disconnected, IqError, QueryTimeout, StorageError
-from waton.lab.schedules import Schedule
+from tests.soak.ledger import Reader, Text, Verdict, disorder
+from waton.errors import Disconnected, IqError, QueryTimeout, StorageError, WatonError
+from waton.lab.faults import TRACE as FAULT
+from waton.lab.schedules import GENTLE, QUEUED_ONLY, Kind, Schedule
 from waton.ports import RecordKind
 from waton.protocol.binary_node import decode_node, get_text
 from waton.protocol.client_payload import parse_payload
@@ -30,8 +30,8 @@ from waton.protocol.stanza.receipt import ReceiptType
 from waton.protocol.trace import Layer, Trace, Way
 
 _TRAFFIC = frozenset({"message", "receipt", "notification", "ack"})
-_AHEAD = 2
-"""How many texts the phone may be ahead of the others in a chat."""
+_AHEAD = 3
+"""How many texts a sender may be ahead of the slowest in a chat, so that all of them go through all weathers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +97,11 @@ class Chaos:
         self.cast = cast
         self.outcome = Outcome(seed)
         self._sent = 0
-        self._at: dict[str, int] = {}
-        """The highest number that anybody but the phone has sent, by chat."""
+        self._next: dict[tuple[str, str], int] = {}
+        """The next number of each sender in each chat."""
         self._went_on = asyncio.Condition()
         self._promised: set[str] = set()
         """Ids of texts that Baileys said it had sent."""
-        self._unsent: set[str] = set()
 
     # --- talking ------------------------------------------------------------------------------------------------------
 
@@ -110,14 +109,21 @@ class Chaos:
         """Send all texts through all weathers."""
         self._change_weather()
         try:
-            async with asyncio.timeout(self.size.patience), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(self.size.patience):
+                await self._all_write()
+        except TimeoutError:
+            self.outcome.wrong.append(f"{self._sent} of {self._total} texts were sent in {self.size.patience:g} s")
+        self.outcome.faults = {kind.value: count for kind, count in sorted(self.cast.lab.faults.injected.items())}
+
+    async def _all_write(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
                 for chat, sender in product(self.cast.chats, NAMES):
                     if sender in self.cast.chats[chat]:
                         group.create_task(self._write(chat, sender), name=f"{sender} in {chat}")
                 group.create_task(self._restart_half_way(self.cast.watons["Ada"]))
-        except TimeoutError:
-            self.outcome.wrong.append(f"{self._sent} of {self._total} texts were sent in {self.size.patience:g} s")
-        self.outcome.faults = {kind.value: count for kind, count in sorted(self.cast.lab.faults.injected.items())}
+        except* WatonError as gone:
+            self.outcome.wrong += [f"a client gave up: {error!r}" for error in gone.exceptions]
 
     @property
     def _total(self) -> int:
@@ -132,14 +138,18 @@ class Chaos:
     async def _write(self, chat: str, sender: str) -> None:
         send = self._verb(sender)
         for number in range(self.size.each):
+            async with self._went_on:
+                await self._went_on.wait_for(lambda number=number: number <= self._slowest(chat) + _AHEAD)
             await send(chat, Text(self.outcome.seed, chat, sender, number))
             async with self._went_on:
                 self._sent += 1
-                if sender != "Dot":
-                    self._at[chat] = max(number, self._at.get(chat, 0))
+                self._next[chat, sender] = number + 1
                 if self._sent % self.size.wave == 0:
                     self._change_weather()
                 self._went_on.notify_all()
+
+    def _slowest(self, chat: str) -> int:
+        return min(self._next.get((chat, sender), 0) for sender in self.cast.chats[chat])
 
     def _verb(self, sender: str) -> Callable[[str, Text], Awaitable[None]]:
         if sender in self.cast.watons:
@@ -173,8 +183,6 @@ class Chaos:
         return any(id == known for known, _ in phone.unreadable) or any(one.id == id for one in phone.messages)
 
     async def _from_phone(self, chat: str, text: Text) -> None:
-        async with self._went_on:
-            await self._went_on.wait_for(lambda: text.number <= self._at.get(chat, 0) + _AHEAD)
         id = await self.cast.phones["Dot"].send_text(self.cast.address(chat, "Dot"), str(text))
         self.cast.ledger.say(id, text)
 
@@ -231,12 +239,13 @@ class Chaos:
     async def judge(self) -> None:
         """Compare what was said with what was told."""
         wrong, cast = self.outcome.wrong, self.cast
-        self._note_texts_of_the_bot()
         wrong += await self._leftovers()
+        readers = cast.readers()
+        self._note_texts_of_the_bot(readers)
         for name, waton in cast.watons.items():
             failed = [trace for trace in waton.peer.traces if trace.name in _FAILURES and not _is_network(trace)]
             wrong += [f"{name}: {trace.name} {trace.detail}" for trace in failed[:5]]
-        for reader in cast.readers():
+        for reader in readers:
             verdict = cast.ledger.judge(reader)
             verdict = self._fair_to_baileys(verdict) if reader is cast.bot.reader else self._fair_to_others(verdict)
             wrong += verdict.lines()
@@ -252,18 +261,17 @@ class Chaos:
         )
         return replace(verdict, asked=tuple(body for body in verdict.asked if body not in own))
 
-    def _note_texts_of_the_bot(self) -> None:
+    def _note_texts_of_the_bot(self, readers: Sequence[Reader]) -> None:
         """What the server has of Baileys' texts is owed to everybody; the others Baileys lost on the way out."""
-        lost = 0
-        bodies = {body: id for reader in self.cast.readers() for id, body in reader.told if reader.account != "Cal"}
-        for chat, members in self.cast.chats.items():
-            for number in range(self.size.each if "Cal" in members else 0):
-                text = Text(self.outcome.seed, chat, "Cal", number)
-                if self._has_taken(text.id) or str(text) in bodies:
-                    self.cast.ledger.say(text.id, text)
-                else:
-                    lost += 1
-        self.outcome.figures["said to be sent, and never written to the server"] = lost
+        others = [reader for reader in readers if reader is not self.cast.bot.reader]
+        taken = {id for reader in others for id in (*reader.unread, *(known for known, _ in reader.told))}
+        chats = [chat for chat, members in self.cast.chats.items() if "Cal" in members]
+        texts = [Text(self.outcome.seed, chat, "Cal", number) for chat in chats for number in range(self.size.each)]
+        for text in texts:
+            if text.id in taken:
+                self.cast.ledger.say(text.id, text)
+        lost = [text for text in texts if text.id in self._promised and text.id not in taken]
+        self.outcome.figures["said to be sent, and never written to the server"] = len(lost)
 
     def _fair_to_baileys(self, verdict: Verdict) -> Verdict:
         """What is left of a verdict on Baileys when what it did itself is only counted. See the test for the reasons."""
@@ -318,14 +326,30 @@ class BaileysWire:
             if trace.name == "client_payload" and str(parse_payload(trace.data).username) == user
         }
         mine = [trace for trace in traces if trace.connection in logins and trace.layer is Layer.NODE]
+        ends = _ends(traces)
+        sent = [
+            trace for trace in mine if trace.way is Way.OUT and trace.seq < ends.get(trace.connection, trace.seq + 1)
+        ]
         came = [trace for trace in mine if trace.way is Way.IN]
         receipts = [trace.id for trace in came if trace.name == "receipt" and trace.kind != ReceiptType.RETRY]
         acks = {trace.id: get_text(decode_node(trace.data), "error") for trace in came if trace.name == "ack"}
         return BaileysWire(
             frozenset(receipts),
             {id: error for id, error in acks.items() if error is not None},
-            tuple(trace.id for trace in mine if trace.name == "message" and trace.way is Way.OUT),
+            tuple(trace.id for trace in sent if trace.name == "message"),
         )
+
+
+def _ends(traces: Sequence[Trace]) -> dict[int, int]:
+    """Where the first fault that ends a connection is, by connection: what is traced behind it got nowhere."""
+    found: dict[int, int] = {}
+    for trace in traces:
+        if trace.name == FAULT and trace.kind in _DEADLY:
+            found.setdefault(trace.connection, trace.seq)
+    return found
+
+
+_DEADLY = frozenset(Kind) - GENTLE - QUEUED_ONLY - {Kind.LOST_ACK, Kind.LOST_ANSWER}
 
 
 _KNOWN = "487"

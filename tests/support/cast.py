@@ -2,7 +2,11 @@
 
 Owner (the account of the client under test), Bea with Baileys linked, Ada and Cal. Each of the three is a chat of its
 own; Tea is a group by LID (Owner, Ada, Bea), Sea one by phone number (Owner, Cal, Bea). Whoever writes is named:
-"Ada", "Bea", "Cal", or BAILEYS; so is whoever reads what the client under test writes, its own phone ("Owner") included.
+"Ada", "Bea", "Cal", or BAILEYS; so is whoever reads what the client under test writes, its own phone (OWNER) included.
+
+Baileys reads in Sea and does not write there. Writing, it locks a session by the address in use, by phone number here
+and by LID when it reads (Signal/libsignal.js, transaction by jid), so a message that comes while it writes one loses a
+turn of the ratchet, and its next message cannot be read by whom it was for.
 
 Nothing here knows the client under test: it is linked to Owner's phone by whoever uses this.
 """
@@ -11,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from waton.infra.clock import SystemClock
@@ -60,6 +64,8 @@ class Cast:
     baileys: BaileysPeer | None
     chats: dict[str, Chat]
     """By name."""
+    before: dict[str, list[tuple[str, str]]] = field(default_factory=dict[str, list[tuple[str, str]]])
+    """What could not be read while everybody got to know each other; see unreadable()."""
 
     @property
     def owner(self) -> Phone:
@@ -72,6 +78,25 @@ class Cast:
             return await self._baileys().send_text(to, text)
         return await self.phones[author].send_text(to, text)
 
+    async def _introduce(self) -> None:
+        """Let Baileys learn which phone number is whose LID before anything counts.
+
+        Until it knows, it holds a session of its own under each address, and when it learns of it, it puts one of the
+        two in the other's place, whichever is newer (Signal/libsignal.js migrateSession): both sides then have to ask.
+        """
+        baileys, bea = self._baileys(), self.phones["Bea"]
+        for name in (OWNER, "Cal", "Ada"):
+            await self.phones[name].send_text(bea.pn, f"{name} here")
+            await baileys.message(f"{name} here")
+        for chat in (self.chats["Sea"], self.chats["Tea"]):
+            for name in chat.readers:
+                if name != BAILEYS:
+                    await self.phones[name].send_text(chat.id, f"{name} in {chat.name}")
+                    await baileys.message(f"{name} in {chat.name}")
+            if BAILEYS in chat.authors:
+                await baileys.send_text(chat.id, f"{BAILEYS} in {chat.name}")
+        self.before = self.unreadable()
+
     def _baileys(self) -> BaileysPeer:
         if self.baileys is None:
             raise ValueError("this cast has no Baileys")
@@ -83,15 +108,18 @@ class Cast:
             return list(_of_baileys(self._baileys(), self.owner))
         owner = {self.owner.pn.bare, self.owner.lid.bare}
         phone = self.phones[reader]
-        return [Read(one.id, one.text or "") for one in phone.messages if one.sender.bare in owner and one.sender.device]
+        return [
+            Read(one.id, one.text or "") for one in phone.messages if one.sender.bare in owner and one.sender.device
+        ]
 
     def unreadable(self) -> dict[str, list[tuple[str, str]]]:
-        """What could not be read when it came, by reader: the ids, and why."""
+        """What could not be read when it came, by reader: the ids, and why. What is in `before` does not count."""
         found = {name: list(phone.unreadable) for name, phone in self.phones.items()}
         if self.baileys is not None:
             stubs = (one for one in _upserts(self.baileys) if one.get("messageStubType") == _CIPHERTEXT)
             found[BAILEYS] = [(one["key"]["id"], str(one.get("messageStubParameters"))) for one in stubs]
-        return {reader: those for reader, those in found.items() if those}
+        news = {reader: those[len(self.before.get(reader, [])) :] for reader, those in found.items()}
+        return {reader: those for reader, those in news.items() if those}
 
 
 def _upserts(baileys: BaileysPeer) -> Iterable[Any]:
@@ -127,7 +155,10 @@ async def cast(*, with_baileys: bool = True, sink: TraceSink | None = None) -> A
             baileys = await stack.enter_async_context(BaileysPeer.start(lab.url, name="Bea"))
             await phones["Bea"].scan(await baileys.qr())
             await baileys.opened()
-        yield Cast(lab, phones, baileys, await _chats(phones, (BAILEYS,) if with_baileys else ()))
+        everybody = Cast(lab, phones, baileys, await _chats(phones, (BAILEYS,) if with_baileys else ()))
+        if with_baileys:
+            await everybody._introduce()
+        yield everybody
 
 
 async def _chats(phones: dict[str, Phone], linked: tuple[str, ...]) -> dict[str, Chat]:
@@ -141,6 +172,7 @@ async def _chats(phones: dict[str, Phone], linked: tuple[str, ...]) -> dict[str,
         Chat("Bea", bea.lid, beas, (*beas, OWNER)),
         Chat("Cal", cal.pn, ("Cal",), ("Cal", OWNER)),
         Chat("Tea", tea, ("Ada", *beas), ("Ada", *beas, OWNER)),
-        Chat("Sea", sea, ("Cal", *beas), ("Cal", *beas, OWNER)),
+        # Baileys only reads here: see the head of this module.
+        Chat("Sea", sea, ("Cal", "Bea"), ("Cal", *beas, OWNER)),
     )
     return {chat.name: chat for chat in chats}

@@ -61,7 +61,7 @@ class PhoneHandle(GroupCalls):
         return await self._thread.wait(self._phone.scan(qr))
 
     async def enter_code(self, code: str) -> Jid:
-        """Type the pairing code that a device shows. Raises PairingError (CODE: another one), LabError, Disconnected."""
+        """Type the pairing code that a device shows. Raises PairingError, LabError, Disconnected."""
         return await self._thread.wait(self._phone.enter_code(code))
 
     async def send_text(self, to: Jid | str, text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pandas as pd
 
+from waton import inspect
 from waton.api.lab_handle import LabHandle
 from waton.capture.analysis import Analysis
 from waton.capture.journal import Journal
@@ -39,7 +40,7 @@ from waton.protocol.noise import PRODUCTION_ROOT
 from waton.protocol.trace import Trace, Tracer
 
 if TYPE_CHECKING:
-    from waton.widgets import ChatWidget, FramesWidget, PairingWidget
+    from waton.widgets import ChatWidget, FramesWidget, PairingWidget, TimelineWidget
 
 T = TypeVar("T")
 _INBOX = 500
@@ -78,6 +79,7 @@ class Session:
         self._lab: LabHandle | None = target if isinstance(target, LabHandle) else None
         self._lock = threading.RLock()
         self._users = 0
+        self._began = 0.0
         self.is_over = False
         """Closed for good; connect() makes a new session."""
         self._inbox: list[MessagesUpsert] = []
@@ -130,6 +132,7 @@ class Session:
 
     async def _open_files(self, config: ClientConfig) -> None:
         clock, entropy = SystemClock(), SystemEntropy()
+        self._began = clock.now()
         self._store = await SqliteStore.open(self.path / "account.db", clock=clock)
         journal = Journal.open(self.path / "journal.db")
         await journal_recovery(journal, self._store)
@@ -410,6 +413,48 @@ class Session:
         """Every event."""
         return self.analysis.events()
 
+    def deliveries(self) -> pd.DataFrame:
+        """What became of each message, sent or received; the columns are told by waton.inspect.deliveries."""
+        return inspect.deliveries(self.analysis)
+
+    def writings(self) -> pd.DataFrame:
+        """Every stanza of a message: each writing, each arrival; see waton.inspect.writings."""
+        return inspect.writings(self.analysis)
+
+    def retries(self) -> pd.DataFrame:
+        """What could not be read, here or by others, and what was done about it; see waton.inspect.retries."""
+        return inspect.retries(self.analysis)
+
+    def connections(self) -> pd.DataFrame:
+        """What the connection was at, why, and after how many attempts; see waton.inspect.connections."""
+        return inspect.connections(self.analysis)
+
+    def lanes(self) -> pd.DataFrame:
+        """What waits where at this moment; no row is nothing to do. See waton.inspect.lanes_now."""
+
+        async def look() -> pd.DataFrame:
+            client = self.client
+            waiting = client.outbox.waiting()
+            return inspect.lanes_now(client.lanes.load(), client.pipeline.load(), waiting, client.clock.now())
+
+        return self.thread.run(look())
+
+    def timeline(
+        self, lab: LabHandle | None = None, *, names: Mapping[str, str] | None = None, since: float | None = None
+    ) -> inspect.Timeline:
+        """The delivery of messages in time, as a value.
+
+        Args:
+            lab: whose faults are shown; None is the lab in this process that the session is connected to, if it is.
+            names: what to call a conversation, by its address. The lab's phones have their own names; others are
+                numbered.
+            since: Unix seconds; None is the beginning of this session.
+        """
+        lab = lab or self._lab
+        names = {**_names_in(lab), **(names or {})}
+        faults = None if lab is None else lab.analysis
+        return inspect.timeline(self.analysis, lab=faults, names=names, since=self._began if since is None else since)
+
     # --- widgets ------------------------------------------------------------------------------------------------------
 
     def pairing_widget(self) -> PairingWidget:
@@ -429,6 +474,14 @@ class Session:
         from waton.widgets import ChatWidget
 
         return ChatWidget(self, to=to)
+
+    def timeline_widget(
+        self, lab: LabHandle | None = None, *, names: Mapping[str, str] | None = None, since: float | None = None
+    ) -> TimelineWidget:
+        """The delivery of messages in time, live; the arguments are timeline()'s."""
+        from waton.widgets import TimelineWidget
+
+        return TimelineWidget(lambda: self.timeline(lab, names=names, since=since), self.on_traces)
 
     def __repr__(self) -> str:
         return f"<Session {self.path.name} {self.connection.status.value}>"
@@ -501,6 +554,13 @@ def address(to: Jid | str) -> Jid:
     if not digits:
         raise ValueError("neither an address nor a phone number")
     return Jid(digits, "s.whatsapp.net")
+
+
+def _names_in(lab: LabHandle | None) -> dict[str, str]:
+    """What the lab's phones are called, by both of their addresses."""
+    if lab is None or not lab.is_running:
+        return {}
+    return {str(address): phone.name for phone in lab.phones for address in (phone.pn, phone.lid)}
 
 
 def _is_incoming(event: MessagesUpsert) -> bool:

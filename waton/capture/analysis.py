@@ -18,7 +18,8 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -27,7 +28,7 @@ import pandas as pd
 
 from waton.capture.schema import reading
 from waton.errors import DecodeError
-from waton.protocol.binary_node import decode_node, to_xml
+from waton.protocol.binary_node import Node, decode_node, to_xml
 from waton.protocol.trace import Layer, Way
 
 _FETCH: Final = 20_000
@@ -138,6 +139,14 @@ class Analysis:
         """
         return _to_pandas(self._fresh().sql(query))
 
+    def stanzas(self, rows: Sequence[int]) -> dict[int, Node]:
+        """The stanzas in these journal rows (`trace.row`), from their recorded bytes; what cannot be read is left out."""
+        found: dict[int, Node] = {}
+        for row, data in self._payloads(rows):
+            with suppress(DecodeError):
+                found[row] = decode_node(data)
+        return found
+
     def close(self) -> None:
         """Forget the copy; the next question makes a new one."""
         with self._lock:
@@ -163,13 +172,15 @@ class Analysis:
 
     def _xml(self, rows: Sequence[int]) -> list[str]:
         """The XML of the stanzas in these journal rows, in order."""
-        found: dict[int, str] = {}
+        found = {row: _to_xml(data) for row, data in self._payloads(rows)}
+        return [found.get(row, "") for row in rows]
+
+    def _payloads(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         with reading(self.path) as journal:
             for start in range(0, len(rows), _FETCH):
                 part = json.dumps(rows[start : start + _FETCH])
                 query = "SELECT row, data FROM payload WHERE row IN (SELECT value FROM json_each(?))"
-                found.update((row, _to_xml(data)) for row, data in journal.execute(query, (part,)))
-        return [found.get(row, "") for row in rows]
+                yield from journal.execute(query, (part,))
 
 
 class _Mirror:

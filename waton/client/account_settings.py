@@ -1,5 +1,4 @@
-"""What our account's owner has set on the phone, as far as this client acts on it: whom to hear nothing of, and who may
-see that a message was read.
+"""The settings of our account, as far as this client acts on them: who is blocked, and who may see that we read.
 
 Asked once a login and told anew by notifications; kept in memory only, for the server always knows better.
 

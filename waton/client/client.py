@@ -200,6 +200,7 @@ class Client:
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # it was never begun if the client was closed at once
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:

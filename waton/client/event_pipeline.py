@@ -18,12 +18,11 @@ the owner is told, and ends the connection.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from waton.client.events import (
     ConnectionUpdate,
@@ -41,6 +40,7 @@ from waton.errors import Disconnected, StorageError
 from waton.ports import Clock, RecordKind, Store, StoredEvent, UnitOfWork
 from waton.protocol.binary_node import Node
 from waton.protocol.trace import Layer, Tracer, Way
+from waton.utils.flat_json import flat_json
 
 Send: TypeAlias = Callable[[Node, int | None], Awaitable[None]]
 HANDLER_TIMEOUT: Final = 30.0
@@ -62,13 +62,13 @@ class Step:
         self.events: list[tuple[int, DurableEvent, bytes]] = []
         self.transitions: list[tuple[str, dict[str, str | int]]] = []
 
-    async def load(self, kind: RecordKind, key: str) -> bytes | None:
+    def load(self, kind: RecordKind, key: str) -> Coroutine[Any, Any, bytes | None]:
         """A record, this step's own writes included."""
-        return await self.unit.load(kind, key)
+        return self.unit.load(kind, key)
 
-    async def load_many(self, kind: RecordKind, keys: Iterable[str]) -> dict[str, bytes]:
+    def load_many(self, kind: RecordKind, keys: Iterable[str]) -> Coroutine[Any, Any, dict[str, bytes]]:
         """Those of the records that exist, this step's own writes included."""
-        return await self.unit.load_many(kind, keys)
+        return self.unit.load_many(kind, keys)
 
     def save(self, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None) -> None:
         """Write a record at commit; None deletes. until: Unix seconds after which it may be forgotten."""
@@ -267,7 +267,7 @@ class EventPipeline:
                 machine,
                 at=now,
                 parent=step.parent,
-                detail=json.dumps(detail),
+                detail=flat_json(detail),
                 transition=number,
             )
         for work in step.afterwards:
@@ -303,7 +303,7 @@ class EventPipeline:
 
     def _trace_event(self, event: Event, payload: bytes, parent: int | None, transition: int | None) -> int:
         # A connection.update may hold the QR's secret, so only its status is kept.
-        detail = json.dumps({"status": event.status.value}) if isinstance(event, ConnectionUpdate) else ""
+        detail = flat_json({"status": event.status.value}) if isinstance(event, ConnectionUpdate) else ""
         return self._tracer.add(
             Layer.EVENT,
             Way.LOCAL,
@@ -325,7 +325,7 @@ class EventPipeline:
 
     def _report(self, name: str, detail: dict[str, str | float], trace: int | None) -> None:
         self.failures += 1
-        self._tracer.add(Layer.EVENT, Way.LOCAL, name, at=self._clock.now(), parent=trace, detail=json.dumps(detail))
+        self._tracer.add(Layer.EVENT, Way.LOCAL, name, at=self._clock.now(), parent=trace, detail=flat_json(detail))
 
 
 def lane_of(event: Event) -> str:

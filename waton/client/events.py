@@ -177,6 +177,8 @@ class MessagesUpsert:
     """A business's name, from the certificate in the stanza. The certificate's signature is not checked."""
     request_id: str = ""
     """Our request that the phone answered with this message; "" when it came by itself."""
+    retry_count: int = 0
+    """Which of our requests its author answered with it; 0 when it came by itself."""
 
     @property
     def text(self) -> str | None:
@@ -382,6 +384,9 @@ class MessageUndecryptable:
     unavailable: str = ""
     """Why it carried nothing to decrypt, as the server says: "view_once" and the like."""
     decrypt_fail: DecryptFail = DecryptFail.SHOW
+    upsert: UpsertType = UpsertType.NOTIFY
+    """Whether it is news, as of a message that can be read."""
+    push_name: str = ""
 
     def __repr__(self) -> str:
         return f"<MessageUndecryptable {self.key.id} {self.reason}>"

@@ -204,7 +204,7 @@ class Sender:
         if to in resolved.failed:
             raise resolved.failed[to]  # else it would go to our own devices alone
         found = resolved.found
-        if to.bare not in found:
+        if to.bare not in found or not found[to.bare].device_jids():
             raise LocalProtocolError("the server knows no device to send to")
         pairs = [(one.jid, one.lid) for one in found.values() if one.lid is not None and one.jid.is_pn]
         await client.people.learn_all(pairs, source="usync")

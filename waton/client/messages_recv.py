@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from waton.client import placeholders
@@ -33,6 +33,8 @@ from waton.client.events import (
     DecryptFail,
     DurableEvent,
     MessageKey,
+    MessageStatus,
+    MessagesUpdate,
     MessagesUpsert,
     MessageUndecryptable,
     UpsertType,
@@ -53,7 +55,7 @@ from waton.client.receipt_events import message_ids, receipt_events
 from waton.client.retry_rules import Failure
 from waton.client.sent_messages import SentMessage
 from waton.errors import DecodeError, Disconnected, RemoteProtocolError
-from waton.jid import Jid
+from waton.jid import SERVER, Jid
 from waton.ports import RecordKind
 from waton.protocol import message as content
 from waton.protocol import proto
@@ -155,13 +157,17 @@ async def _meaning(client: Client, step: Step, envelope: Envelope, message: prot
         envelope.key,
         message,
         stanza.t,
-        UpsertType.NOTIFY if stanza.offline is None else UpsertType.APPEND,
+        _upsert_of(stanza),
         push_name=stanza.notify,
         verified_name=verified_name(stanza),
         is_peer=envelope.is_peer,
     )
     me = Me(mine.me, mine.lid)
     return process_message(received, me, await _known(client, step, received, me))
+
+
+def _upsert_of(stanza: IncomingMessage) -> UpsertType:
+    return UpsertType.NOTIFY if stanza.offline is None else UpsertType.APPEND
 
 
 async def _known(client: Client, step: Step, received: Received, me: Me) -> Known:
@@ -215,16 +221,21 @@ class Receiver:
             if await self._client.retries.resolved(step, envelope):
                 step.emit(MessageUndecryptable(key, "", envelope.stanza.t, is_resolved=True))
             await self._act(step, decoded)
-            self._emit(step, decoded.events)
+            self._emit(step, decoded.events, max((enc.count or 0 for enc in envelope.stanza.encs), default=0))
             step.transition("message", "new", "received", id=key.id)
         for receipt in self._receipts(decoded, event):
             step.acknowledge(receipt)
 
-    def _emit(self, step: Step, events: Iterable[DurableEvent]) -> None:
+    def _emit(self, step: Step, events: Iterable[DurableEvent], retry_count: int = 0) -> None:
         for event in events:
-            if isinstance(event, MessagesUpsert) and event.push_name:
+            if not isinstance(event, MessagesUpsert):
+                step.emit(event)
+                continue
+            if event.push_name:
                 self._client.remember_name(event.key.author, event.push_name)
-            step.emit(event)
+            step.emit(replace(event, retry_count=retry_count) if retry_count else event)
+            if event.key.from_me:
+                step.emit(MessagesUpdate(event.key, MessageStatus.SERVER_ACK, SERVER, event.timestamp))
 
     async def _unread(self, step: Step, decoded: Decoded, event: NodeReceived) -> None:
         envelope, client = decoded.envelope, self._client
@@ -242,6 +253,8 @@ class Receiver:
                 will_retry=asked.will_retry,
                 unavailable=stanza.unavailable or "",
                 decrypt_fail=DecryptFail.HIDE if hide else DecryptFail.SHOW,
+                upsert=_upsert_of(stanza),
+                push_name=stanza.notify,
             )
             step.emit(told)
         step.transition("message", "new", "undecryptable", id=key.id, reason=decoded.failure)

@@ -105,6 +105,10 @@ class Outbox:
         """The first stanza of this tag and id that is not acknowledged; None when there is none."""
         return next((entry for entry in self._entries.values() if entry.name == (tag, id) and entry.is_first), None)
 
+    def waiting(self) -> tuple[Entry, ...]:
+        """What is not acknowledged, in the order in which it was put."""
+        return tuple(sorted(self._entries.values(), key=lambda entry: entry.key))
+
     async def write(self, entry: Entry) -> None:
         """Write a stanza whose unit of work is committed; when there is no open connection, the next one does."""
         self._entries[entry.key] = entry

@@ -46,7 +46,7 @@ from waton.client.retry_manager import (
 )
 from waton.client.sent_messages import SentMessage
 from waton.client.sessions import Bundles, Target
-from waton.errors import Disconnected, IqError, QueryTimeout, RemoteProtocolError, StorageError
+from waton.errors import RemoteProtocolError, StorageError
 from waton.jid import Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import message as content
@@ -239,7 +239,12 @@ class Retries:
     # --- what others could not read -----------------------------------------------------------------------------------
 
     async def on_request(self, receipt: Receipt, event: NodeReceived, send: Send) -> None:
-        """Take a retry receipt: answer it or not, then acknowledge it. Raises RemoteProtocolError: it is malformed."""
+        """Take a retry receipt: answer it or not, then acknowledge it.
+
+        Raises:
+            RemoteProtocolError: it is malformed.
+            Disconnected, QueryTimeout: what the answer needs was not to be had; not acknowledged, it comes again.
+        """
         client = self._client
         request = RetryRequest.from_receipt(receipt)
         device = await addresses.canonical(client.store, request.requester)
@@ -294,10 +299,7 @@ class Retries:
             return Bundles({device: _bundle(request.bundle)})
         if decision.keys is not Keys.SERVER:
             return Bundles()
-        try:
-            bundles = await self._client.sessions.bundles_for([device], all_of_them=True)
-        except (QueryTimeout, Disconnected, IqError):
-            return None
+        bundles = await self._client.sessions.bundles_for([device], all_of_them=True)
         return bundles if device in bundles.found else None
 
     async def _answer(
@@ -315,7 +317,7 @@ class Retries:
         async with client.hold(locks), client.pipeline.step(send, parent=event.trace) as step:
             key = answer_key(sent.chat, device, request.id)
             step.acknowledge(ack(event.node))
-            if await self._is_answered(step, key, request.count):
+            if await self._is_answered(step, key, request):
                 return  # by another copy of this receipt, while we asked for keys
             if decision.drop_session:
                 await self._client.sessions.archive(step, device)
@@ -336,9 +338,9 @@ class Retries:
                 step.then(lambda: client.outbox.write(entry))
 
     @staticmethod
-    async def _is_answered(step: Step, key: str, count: int) -> bool:
+    async def _is_answered(step: Step, key: str, request: RetryRequest) -> bool:
         record = await step.load(RecordKind.RETRY, key)
-        return record is not None and count in AnswerCounters.from_json(record).answered
+        return record is not None and AnswerCounters.from_json(record).has_answered(request.count, request.at)
 
     async def _refuse(
         self, step: Step, decision: Refuse, request: RetryRequest, device: Jid, sent: SentMessage | None

@@ -91,6 +91,12 @@ class AnswerCounters:
     """The base key of the session the last answer went out in, 32 bytes; empty when none is remembered."""
     has_rotated: bool = False
     """Our sender key was renewed because of this device and this message."""
+    answered_at: tuple[int, ...] = ()
+    """When the server took each request that was answered, Unix seconds; 0 when it did not say."""
+
+    def has_answered(self, count: int, at: int | None) -> bool:
+        """This very request was answered. Another may have its count: Baileys counts from 1 at each connection."""
+        return (count, at or 0) in zip(self.answered, self.answered_at, strict=False)
 
     def remember(self, base_key: bytes) -> AnswerCounters:
         """The answer went out in the session with this base key."""

@@ -100,13 +100,17 @@ class Sessions:
         vouched: dict[Jid, bytes],
         refused: dict[Jid, str],
     ) -> None:
+        # A bundle is for an identity, and that is known by the canonical address, whatever the conversation says.
+        names = await addresses.canonical_many(self._client.store, wanted)
+        wires = {name: wire for wire, name in names.items()}
         try:
-            answer = await self._client.query("encrypt", iq.IqType.GET, encrypt.bundles_query(wanted))
+            answer = await self._client.query("encrypt", iq.IqType.GET, encrypt.bundles_query(list(wires)))
         except IqError as error:
             refused.update(dict.fromkeys(wanted, f"the server refused: {error.code} {error.text}"))
             return
         for user in require_child(answer, "list").children("user"):
-            jid = get_jid(user, "jid")
+            named = get_jid(user, "jid")
+            jid = None if named is None else wires.get(named)
             if jid is None or jid not in refused:
                 continue
             try:

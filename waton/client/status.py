@@ -70,6 +70,8 @@ class Status:
         detail: dict[str, str] = {"before": before.value, "after": status.value}
         if error is not None:
             detail["error"] = f"{type(error).__name__}: {error}"
+        if isinstance(error, Disconnected):
+            detail["reason"] = error.reason.name.lower()
         client = self._client
         client.tracer.add(
             Layer.STATE,

@@ -25,6 +25,7 @@ from waton.errors import (
     Disconnected,
     DisconnectReason,
     HandshakeError,
+    HandshakeStep,
     IqError,
     LocalProtocolError,
     PairingError,
@@ -270,7 +271,8 @@ class Supervisor:
                 self._qr_rounds += 1
                 return self._qr_rounds < self._client.config.qr_rounds
             case HandshakeError():
-                return self._is_resuming
+                # A hello that does not decrypt came over a wire that garbles; a bad certificate stays bad.
+                return self._is_resuming or error.step is HandshakeStep.SERVER_HELLO
             case PairingError():
                 return False
             case RemoteProtocolError() | QueryTimeout() | IqError() | TimeoutError():

@@ -23,9 +23,9 @@ HANDLED_SECONDS: Final = 0.5
 """How long a handled event stays in the outbox when no unit's commit takes it along."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sealed:
-    """What one unit wrote."""
+    """What one unit wrote. Not frozen: one is made for every message, and that takes thrice as long."""
 
     number: int
     at: float
@@ -49,8 +49,10 @@ class Group:
         changes, number = self.changes, unit.number
         changes.units.append((number, unit.at))
         changes.records.update(unit.records)
-        changes.events += ((id, type, payload, number) for id, type, payload in unit.events)
-        changes.transitions += ((number, *named) for named in unit.transitions)
+        for id, type, payload in unit.events:
+            changes.events.append((id, type, payload, number))
+        for named in unit.transitions:
+            changes.transitions.append((number, *named))
 
     def wait(self) -> asyncio.Future[None]:
         """A future that is done with this group."""
@@ -79,12 +81,13 @@ class CommitLine:
         self._worker: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_hurried = False
-        self._fault: str | None = None
+        self.fault: str | None = None
+        """Why nothing is taken any more."""
 
     def check(self) -> None:
         """Raises StorageError when the line has ended."""
-        if self._fault is not None:
-            raise StorageError(self._place, self._fault)
+        if self.fault is not None:
+            raise StorageError(self._place, self.fault)
 
     def seal(self, unit: Sealed) -> asyncio.Future[None]:
         """Put a unit in line."""
@@ -136,7 +139,7 @@ class CommitLine:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._worker is None and self._fault is None:
+        if self._worker is None and self.fault is None:
             self._worker = asyncio.create_task(self._work(), name="waton-commits")
 
     async def _work(self) -> None:
@@ -163,11 +166,11 @@ class CommitLine:
 
     def _end(self, error: BaseException) -> None:
         why = error.detail if isinstance(error, StorageError) else type(error).__name__
-        self._fault = f"{why}; what was not on the disk by then is not there, and nothing is taken until it is reopened"
+        self.fault = f"{why}; what was not on the disk by then is not there, and nothing is taken until it is reopened"
         lost = [] if self._writing is None else self._writing.waiting
         lost += self._gathering.waiting
         self._writing, self._gathering = None, Group()
         for waiting in lost:
             if not waiting.done():
-                waiting.set_exception(StorageError(self._place, self._fault))
+                waiting.set_exception(StorageError(self._place, self.fault))
                 waiting.exception()  # not told to nobody: whoever comes next is told too

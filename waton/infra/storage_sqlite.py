@@ -22,7 +22,6 @@ level; therefore it is handed closures, never values.)
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
@@ -41,6 +40,7 @@ from waton.infra.storage_commits import CommitLine, Sealed
 from waton.infra.storage_file import open_account
 from waton.infra.storage_lock import AccountLock
 from waton.ports import Clock, RecordKind, StoredEvent
+from waton.utils.flat_json import flat_json
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class SqliteUnit:
 
     async def load(self, kind: RecordKind, key: str) -> bytes | None:
         own = self._writes.get((kind, key))
-        return await self._store.load(kind, key) if own is None else self._store.value_of(own)
+        return self._store.value_of(own) if own is not None else await self._store.load(kind, key)
 
     async def load_many(self, kind: RecordKind, keys: Iterable[str]) -> dict[str, bytes]:
         wanted = list(dict.fromkeys(keys))
@@ -120,8 +120,7 @@ class SqliteUnit:
 
     def transition(self, machine: str, before: str, after: str, detail: Mapping[str, str | int] | None = None) -> None:
         self._check_open()
-        text = json.dumps(dict(detail)) if detail else ""
-        self._transitions.append((machine, before, after, text))
+        self._transitions.append((machine, before, after, flat_json(detail) if detail else ""))
 
     def seal(self) -> asyncio.Future[None]:
         self._check_open()
@@ -420,7 +419,8 @@ class SqliteStore:
     def _check_open(self) -> None:
         if self._is_closed:
             raise StorageError(str(self.path), "is closed")
-        self._line.check()
+        if self._line.fault is not None:
+            self._line.check()
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self.path.name}{' closed' if self._is_closed else ''}>"

@@ -1,7 +1,7 @@
 """Deliveries: what each device has yet to get, who is connected, and the order of both.
 
 A stanza for a device is written to its queue first and leaves the queue when the device acknowledges it (an ack, or for
-a message also a receipt). So nothing acknowledged to its sender can be lost, and what a device did not acknowledge
+a message also a receipt, unless that asks for it again). So nothing acknowledged to its sender can be lost, and what a device did not acknowledge
 comes again at its next login, in order, marked `offline`.
 
 A login drains in four beats: offline_preview, the stanzas that waited (at most `window` of them unacknowledged at
@@ -92,6 +92,11 @@ class Session:
         if parent is not None:
             self._parents[seq] = parent
         self.pump()
+
+    @property
+    def sent(self) -> int:
+        """The number of the last stanza that was sent at this login."""
+        return self._sent
 
     def settle(self, seq: int) -> None:
         """A stanza was acknowledged; that may make room for the next."""
@@ -190,13 +195,17 @@ class Deliveries:
         """A device acknowledged a stanza: it leaves the queue. Returns False when there was none like it.
 
         Several receipts may carry one message's id, so the one from the right peer and of the right type is preferred.
+        What the device has not got at this login it cannot mean: an answer to its retry has the id of the original,
+        and may still wait when that is acknowledged.
         """
+        session = self._sessions.get(device.key)
         row = self.world.database.row(
-            "SELECT seq FROM queue WHERE account = ? AND number = ? AND tag = ? AND id = ?"
+            "SELECT seq FROM queue WHERE account = ? AND number = ? AND tag = ? AND id = ? AND seq <= ?"
             " ORDER BY peer = ? DESC, kind = ? DESC, seq LIMIT 1",
             *device.key,
             tag,
             id,
+            (1 << 62) if session is None else session.sent,
             peer,
             kind,
         )
@@ -204,7 +213,6 @@ class Deliveries:
             return False
         seq = cast(int, row[0])
         self.world.database.write("DELETE FROM queue WHERE seq = ?", seq)
-        session = self._sessions.get(device.key)
         if session is not None:
             self.world.after(lambda: session.settle(seq))
         return True

@@ -39,20 +39,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from waton.lab.schedules import CONFLICT, GENTLE, Kind
+from waton.lab.harm import cut_short, farewell, flipped
+from waton.lab.schedules import GENTLE, Kind
 from waton.lab.storm import CLIENT_FINISH, SERVER_HELLO, Passing, Strike
 from waton.protocol.binary_node import Node, get_jid
 from waton.protocol.connection import ConnectionEvent, NodeReceived
-from waton.protocol.stanza import stream
 from waton.protocol.trace import Way
 
 if TYPE_CHECKING:
     from waton.lab.faults import Faults, Moment
     from waton.lab.world import World
 
-_HEADER = 3
-"""Bytes of a frame's length; a flipped byte lies behind them."""
-_RESTART_REQUIRED = "515"
 _UNSAID = frozenset({Kind.LOST_ACK, Kind.LOST_ANSWER, Kind.STREAM_ERROR, Kind.CLOSE, Kind.HALF_OPEN, Kind.RESTART})
 """The stanza that is struck never becomes a frame."""
 
@@ -204,7 +201,7 @@ class Line:
         self._record(strike, passing, parent)
         match strike.kind:
             case Kind.STREAM_ERROR:
-                self._end.finish(_farewell(strike.code, is_login=passing.tag == CLIENT_FINISH))
+                self._end.finish(farewell(strike.code, is_login=passing.tag == CLIENT_FINISH))
             case Kind.CORRUPT:
                 self._end.finish(None)
             case Kind.DROP:
@@ -280,7 +277,7 @@ class Line:
         elif strike.kind in _UNSAID:
             self._record(strike, leaving.passing, leaving.parent)
             if strike.kind is Kind.STREAM_ERROR:
-                self._end.finish(_farewell(strike.code, is_login=False))
+                self._end.finish(farewell(strike.code, is_login=False))
             elif strike.kind not in (Kind.LOST_ACK, Kind.LOST_ANSWER):
                 self._sever(strike)
         else:
@@ -293,10 +290,10 @@ class Line:
             case Kind.DUPLICATE:
                 self._put(leaving, frames + leaving.frames()[1])
             case Kind.TRUNCATE:
-                self._put(leaving, [_cut(frames[0], strike.place)])
+                self._put(leaving, [cut_short(frames[0], strike.place)])
                 self._end.finish(None)
             case Kind.CORRUPT:
-                self._put(leaving, [_flipped(frames[0], strike.place)])
+                self._put(leaving, [flipped(frames[0], strike.place)])
                 self._vanish(strike.seconds)
             case _:
                 self._vanish(strike.seconds)
@@ -309,22 +306,3 @@ class Line:
         due = asyncio.get_running_loop().time() + leaving.delay
         for data in frames:
             self._end.put(data, due, leaving.moment)
-
-
-def _farewell(code: str, *, is_login: bool) -> Node:
-    if code == CONFLICT:
-        return stream.stream_error(child=stream.conflict(CONFLICT))
-    if is_login and code != _RESTART_REQUIRED:
-        return stream.failure(int(code))
-    return stream.stream_error(int(code))
-
-
-def _cut(data: bytes, place: float) -> bytes:
-    """A part of a frame, at least one byte and never all of it."""
-    return data[: 1 + int(place * (len(data) - 1))]
-
-
-def _flipped(data: bytes, place: float) -> bytes:
-    """A frame with one bit of its ciphertext changed."""
-    at = _HEADER + int(place * (len(data) - _HEADER))
-    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]

@@ -22,6 +22,7 @@ from waton.jid import Jid
 from waton.lab import privacy
 from waton.lab.deliveries import Session
 from waton.lab.groups import Group
+from waton.lab.phone_answers import answer
 from waton.lab.phone_companions import Companions
 from waton.lab.phone_group_keys import GroupKeys
 from waton.lab.phone_groups import GroupCalls
@@ -68,6 +69,8 @@ class Phone(GroupCalls):
         """Called with each text from another person; what it returns is sent back to the chat."""
         self.unreadable: deque[tuple[str, str]] = deque(maxlen=_REMEMBERED)
         """(message id, reason) of the newest messages that could not be read, since the lab started."""
+        self.overlooked: set[Jid] = set()
+        """Devices, by LID, that this phone does not know of: it encrypts nothing for them."""
         self.refused: dict[str, int] = {}
         """Error codes the service gave messages of this phone, by id."""
 
@@ -256,6 +259,10 @@ class Phone(GroupCalls):
         address = Jid.parse(to) if isinstance(to, str) else to
         return self._send(address.bare, content.text_message(text)).id
 
+    async def send_message(self, to: Jid, message: proto.Message) -> str:
+        """Send any message, as send_text does a text; its id. Raises LabError."""
+        return self._send(to.bare, message).id
+
     def read(self, message: PhoneMessage) -> None:
         """Tell the author that a message was read. Raises LabError when the phone is offline."""
         author = message.sender if message.chat.is_group else None
@@ -306,7 +313,7 @@ class Phone(GroupCalls):
         encs: list[tuple[Jid, Enc]] = []
         for account in (recipient, mine) if recipient.id != mine.id else (mine,):
             for device in self._world.devices(account):
-                if device.key == self._device.key:
+                if device.key == self._device.key or device.lid in self.overlooked:
                     continue
                 enc = self._signal.encrypt(device, copy if account.id == mine.id else plain)
                 if enc is not None:
@@ -432,10 +439,18 @@ class Phone(GroupCalls):
                 Way.IN, incoming.id, message, parent=parent, kind=enc.type, sender=incoming.author, recipient=self.lid
             )
             self._group_keys.learn(device, message)
-            if incoming.category != "peer" and content.kind_of(message):
+            if incoming.category == "peer":
+                self._answer_companion(incoming, device, message)
+            elif content.kind_of(message):
                 self._take_content(incoming, message, from_me=from_me)
         self._retries.settled(incoming.id)
         self._post(self._receipt(incoming).to_node())
+
+    def _answer_companion(self, incoming: IncomingMessage, author: Jid, message: proto.Message) -> None:
+        device = self._world.locate(author)
+        made = answer(message, incoming.id, self._log.all())
+        if made is not None and device is not None and device.account.id == self._device.account.id:
+            self._send_peer(device, made)
 
     def _decrypt(self, incoming: IncomingMessage, author: Jid, enc: Enc) -> bytes:
         group = self._service.groups.find(incoming.sender)

@@ -149,7 +149,8 @@ def take_receipt(service: Service, session: Session, node: Node, parent: int | N
         else:
             _pass_on(service, session.device, receipt, parent)
     # Without `to` (Baileys writes such "sender" receipts) nobody can be told, but the message has arrived all the same.
-    for id in ids:
+    # Who asks for it again acknowledges it besides (Baileys, whatsmeow), and that must not count for the answer.
+    for id in ids if get_text(node, "type") != ReceiptType.RETRY else ():
         service.deliveries.settle(session.device, "message", id)
     service.reply(session, server_ack(node, t=service.world.t()), parent)
 

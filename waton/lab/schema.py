@@ -71,4 +71,8 @@ CREATE TABLE taken (
     target TEXT NOT NULL, t INTEGER NOT NULL, UNIQUE (account, number, id, target)
 );
 """,
+    # What the stanza was, so that it is known again when it comes once more.
+    """
+ALTER TABLE taken ADD COLUMN stanza BLOB;
+""",
 )

@@ -23,9 +23,11 @@ from waton.lab.world import Device
 from waton.parity import canonical
 from waton.parity.canonical import Context, Element
 from waton.parity.subjects import PATIENCE, BaileysSubject, Settings, Subject, WatonSubject
+from waton.ports import RecordKind
 from waton.protocol import message as content
 from waton.protocol import proto
 from waton.protocol.binary_node import Node, decode_node, get_text
+from waton.protocol.stanza.group import AddressingMode
 from waton.protocol.trace import Layer, Trace, Way
 
 PATIENT = 0.75
@@ -81,7 +83,7 @@ class Scenario:
     repeats_count: bool = True
     """False where how often the same thing is said is up to chance."""
     tidy: Callable[[Element], Element] = lambda said: said
-    """Takes out of a stanza what is up to chance in this scenario; its docstring says why."""
+    """Takes out of a stanza or an event what is up to chance in this scenario; its docstring says why."""
 
 
 @dataclass(slots=True)
@@ -107,6 +109,8 @@ class Stage:
         self._extras: list[WatonSubject] = []
         self._others: set[int] = set()
         self._marks: list[_Mark] = []
+        self._names: dict[str, str] = {}
+        self._groups: dict[str, str] = {}
 
     @property
     def subject(self) -> Subject:
@@ -147,6 +151,25 @@ class Stage:
         service = self.lab.service
         with service.world.step():
             service.deliveries.put(self.device, node)
+
+    def name(self, id: str, what: str) -> str:
+        """Say what an id is the id of that no trace tells of; the id."""
+        self._names[id] = f"<id of {what}>"
+        return id
+
+    async def make_group(self, *members: Phone, mode: AddressingMode = AddressingMode.LID) -> Jid:
+        """Have Ada make a group with the owner and these; in what is compared it is called by its number."""
+        made = await self.ada.create_group("Friends", [one.lid for one in (self.owner, *members)], mode)
+        self._groups[made.user] = f"GROUP-{len(self._groups) + 1}"
+        return made
+
+    def lose(self, phone: Phone) -> None:
+        """Somebody's phone loses its sessions and sender keys, as one that was restored from an old backup."""
+        world = self.lab.service.world
+        with world.step():
+            for kind in (RecordKind.SESSION, RecordKind.SENDER_KEY, RecordKind.SENDER_KEY_SENT):
+                sql = "DELETE FROM phone_record WHERE account = ? AND kind = ?"
+                world.database.write(sql, phone.account.id, kind.value)
 
     async def until(self, wanted: Callable[[Node], bool]) -> None:
         """Wait until the client sends such a stanza, from now on. Raises TimeoutError."""
@@ -200,15 +223,16 @@ class Stage:
 
     def record(self, scenario: Scenario) -> Recording:
         """What the client did, step by step."""
-        context = Context(self._labels(), self._plaintexts().get)
+        context = Context(self._labels(), self._plaintexts().get, self._sender_keys())
+        groups = self._groups
         steps: list[StepRecord] = []
         for mark in self._marks:
             traces = self._traces[mark.traces : mark.traces_end]
-            stanzas = [scenario.tidy(self._form(trace, context)) for trace in traces if self._is_said(trace)]
-            events = [
-                canonical.event(told.type, told.value, mark.began, context.labels)
-                for told in self.subject.events[mark.events : mark.events_end]
-            ]
+            said = [canonical.renamed(self._form(trace, context), groups) for trace in traces if self._is_said(trace)]
+            stanzas = [scenario.tidy(one) for one in said]
+            told = self.subject.events[mark.events : mark.events_end]
+            heard = [canonical.event(one.type, one.value, mark.began, context.labels) for one in told]
+            events = [scenario.tidy(canonical.renamed(one, groups)) for one in heard]
             if not scenario.repeats_count:
                 stanzas, events = _once(stanzas), _once(events)
             stanzas = _once(stanzas, lambda form: form == Element("presence"))  # how often Baileys says that is chance
@@ -232,12 +256,16 @@ class Stage:
             return canonical.stanza(decode_node(trace.data), trace.at, context)
         return canonical.protobuf(proto.ClientPayload, trace.data, "client_payload", trace.at)
 
+    def _sender_keys(self) -> dict[int, int]:
+        return canonical.sender_keys_of(decode_node(trace.data) for trace in self._traces if self._is_stanza(trace))
+
     def _labels(self) -> dict[str, str]:
         """What the ids of this run stand for, by what the lab and the other devices saw."""
-        labels: dict[str, str] = {}
+        labels = dict(self._names)
         for trace in self._traces:
             if trace.layer is Layer.MESSAGE and trace.id:
-                labels.setdefault(trace.id, f"<id of {_message_name(trace.data)}>")
+                if labels.get(trace.id, _NAMELESS) == _NAMELESS:  # a sender key alone says nothing of its message
+                    labels[trace.id] = f"<id of {_message_name(trace.data)}>"
             elif trace.layer is Layer.NODE and trace.way is Way.OUT and trace.id and _is_own(trace):
                 labels.setdefault(trace.id, f"<id of the lab's {_node_name(decode_node(trace.data))}>")
         return labels
@@ -260,18 +288,21 @@ class Plaintexts:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._found: dict[tuple[str, tuple[int, int]], bytes] = {}
+        self._found: dict[tuple[str, str, tuple[int, int] | None], bytes] = {}
 
     def add(self, trace: Trace, reader: Jid) -> None:
-        """A message that this device has read."""
+        """A ciphertext that this device has read."""
         device = self._lab.service.world.locate(reader)
         if device is not None:
-            self._found[trace.id, device.key] = trace.data
+            self._found[trace.id, trace.kind, device.key] = trace.data
+            self._found[trace.id, trace.kind, None] = trace.data
 
-    def get(self, id: str, reader: Jid) -> bytes | None:
-        """The Message protobuf, None when that device has read no such message."""
+    def get(self, id: str, reader: Jid, kind: str) -> bytes | None:
+        """The Message protobuf, None when that device has read no such ciphertext. A group stands for anybody in it."""
         device = self._lab.service.world.locate(reader)
-        return None if device is None else self._found.get((id, device.key))
+        if device is None and not reader.is_group:
+            return None
+        return self._found.get((id, kind, None if device is None else device.key))
 
 
 def _is_own(trace: Trace) -> bool:
@@ -286,6 +317,9 @@ def _once(forms: list[Element], which: Callable[[Element], bool] = lambda form: 
         if form not in kept or not which(form):
             kept.append(form)
     return kept
+
+
+_NAMELESS = "<id of an empty message>"
 
 
 def _message_name(data: bytes) -> str:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
@@ -27,11 +28,19 @@ from waton.jid import Jid
 from waton.lab.server import Lab
 from waton.parity import told
 from waton.parity.oracle import BaileysPeer
+from waton.ports import RecordKind
 from waton.protocol.trace import Trace, Tracer
 
 PATIENCE = 25.0
 """Seconds a client may take for one thing."""
 T = TypeVar("T")
+
+
+class Kept(StrEnum):
+    """What a client can lose, as one that was restored from an old backup has."""
+
+    SESSIONS = "sessions"
+    SENDER_KEYS = "sender keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,8 @@ class Settings:
     push_name: str = "Owner"
     keepalive: float | None = None
     """Seconds between pings."""
+    announces: bool = True
+    """Say after a login that somebody is looking."""
 
 
 @dataclass(slots=True)
@@ -64,6 +75,10 @@ class Subject(Protocol):
         ...
 
     async def qr(self) -> str: ...
+
+    async def pairing_code(self, phone: Jid) -> str:
+        """Ask to be linked by code."""
+        ...
 
     async def opened(self) -> None:
         """Wait until it says it is open."""
@@ -99,6 +114,10 @@ class Subject(Protocol):
 
     async def logout(self) -> None: ...
 
+    async def forget(self, *what: Kept) -> None:
+        """Lose all records of these kinds."""
+        ...
+
 
 # --- Baileys ----------------------------------------------------------------------------------------------------------
 
@@ -117,6 +136,8 @@ class BaileysSubject:
         config: dict[str, Any] = {"pushName": settings.push_name}
         if settings.keepalive is not None:
             config["keepAliveIntervalMs"] = int(settings.keepalive * 1000)
+        if not settings.announces:
+            config["markOnlineOnConnect"] = False
         name = settings.push_name
         async with BaileysPeer.start(lab.url, name=name, config=config, package=package, connect=False) as peer:
             yield cls(peer)
@@ -130,6 +151,9 @@ class BaileysSubject:
 
     async def qr(self) -> str:
         return await self._peer.qr()
+
+    async def pairing_code(self, phone: Jid) -> str:
+        return str(await self._peer.call("requestPairingCode", phone=phone.user))
 
     async def opened(self) -> None:
         await self._peer.opened()
@@ -164,6 +188,14 @@ class BaileysSubject:
     async def logout(self) -> None:
         await self._peer.call("logout")
 
+    async def forget(self, *what: Kept) -> None:
+        lost = await self._peer.forget(*(_PREFIXES[one] for one in what))
+        if not lost:
+            raise LookupError("Baileys has none of these")
+
+
+_PREFIXES = {Kept.SESSIONS: "session/", Kept.SENDER_KEYS: "sender-key/"}
+
 
 # --- waton ------------------------------------------------------------------------------------------------------------
 
@@ -178,6 +210,7 @@ class WatonSubject:
             push_name=settings.push_name,
             backoff=Backoff(first=0.05, cap=0.2),
             query_timeout=15.0,
+            announces=settings.announces,
         )
         if settings.keepalive is not None:
             config = replace(config, keepalive=settings.keepalive)
@@ -242,6 +275,9 @@ class WatonSubject:
             raise Disconnected(DisconnectReason.LOCAL, None, "no QR")
         return text
 
+    async def pairing_code(self, phone: Jid) -> str:
+        return await self.client.request_pairing_code(phone.user)
+
     async def opened(self) -> None:
         await self.client.wait_open(PATIENCE)
 
@@ -286,3 +322,14 @@ class WatonSubject:
 
     async def logout(self) -> None:
         await self.client.logout()
+
+    async def forget(self, *what: Kept) -> None:
+        async with self.client.pipeline.step() as step:
+            lost = [(kind, key) for kind in map(_KINDS.__getitem__, what) for key in await step.unit.keys(kind)]
+            for kind, key in lost:
+                step.save(kind, key, None)
+        if not lost:
+            raise LookupError("waton has none of these")
+
+
+_KINDS = {Kept.SESSIONS: RecordKind.SESSION, Kept.SENDER_KEYS: RecordKind.SENDER_KEY}

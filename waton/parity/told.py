@@ -43,6 +43,8 @@ from waton.client.events import (
     MessagesUpdate,
     MessagesUpsert,
     MessageUndecryptable,
+    OfflineDrained,
+    OnlineUpdate,
     Presence,
     PresenceUpdate,
 )
@@ -61,8 +63,9 @@ def single(type: str, value: object) -> Iterator[Piece]:
         yield type, {}
     elif type == "messages.upsert":
         whole = cast("Mapping[str, Any]", value)
+        about = {name: whole[name] for name in ("type", "requestId") if whole.get(name)}
         for message in whole["messages"]:
-            yield from _message({"type": whole["type"], **message})
+            yield from _message({**about, **message})
     elif type == "connection.update":
         yield type, _connection(cast("Mapping[str, Any]", value))
     elif type == "messaging-history.set":
@@ -75,6 +78,9 @@ def single(type: str, value: object) -> Iterator[Piece]:
     elif type == "chats.update":
         for chat in cast("list[dict[str, Any]]", value):
             yield type, {name: member for name, member in chat.items() if name not in _MERGED}
+    elif type == "message-receipt.update":
+        for receipt in cast("list[dict[str, Any]]", value):
+            yield type, _receipt(receipt)
     elif isinstance(value, list):
         for piece in cast("list[Any]", value):
             yield type, piece if isinstance(piece, dict) else {"id": piece}
@@ -93,13 +99,24 @@ def _of_person(key: Mapping[str, Any]) -> Value:
     return {name: _DEVICE.sub("@", member) if name == "remoteJid" else member for name, member in key.items()}
 
 
+def _receipt(value: Mapping[str, Any]) -> Value:
+    """A receipt without the device it came from: which of a reader's is the first is up to chance."""
+    key = {name: member for name, member in value["key"].items() if name in ("remoteJid", "fromMe", "id")}
+    return {"key": key, "receipt": value["receipt"]}
+
+
 def _message(value: dict[str, Any]) -> Iterator[Piece]:
     """A message, and how far it has got as news of its own.
 
-    Baileys merges a receipt into the event of its message when it overtakes that, which is up to chance.
+    Baileys merges a receipt into the event of its message when it overtakes that, which is up to chance. Whether the
+    chat is a broadcast, and who wrote to a group, is said by the key already.
     """
-    status = value.pop("status", None)
+    status, receipts = value.pop("status", None), value.pop("userReceipt", [])
+    for said_twice in ("broadcast", "participant"):
+        value.pop(said_twice, None)
     yield "messages.upsert", value
+    for receipt in receipts:
+        yield "message-receipt.update", _receipt({"key": value["key"], "receipt": receipt})
     if value["key"].get("fromMe") and isinstance(status, int):
         key = {name: member for name, member in value["key"].items() if name in ("remoteJid", "fromMe", "id")}
         for reached in range(_SERVER_ACK, status + 1):
@@ -138,15 +155,20 @@ def as_baileys(event: Event) -> Iterator[Piece]:
     match event:
         case ConnectionUpdate():
             yield from ((event.type, value) for value in _status(event))
+        case OfflineDrained():
+            yield event.type, {"receivedPendingNotifications": True}
+        case OnlineUpdate():
+            yield event.type, {"isOnline": event.is_online}
         case CredentialsUpdate():
             yield event.type, {}
         case MessagesUpsert():
             yield event.type, _upsert(event)
         case MessagesUpdate():
-            update = {"status": int(event.status), "messageTimestamp": event.timestamp}
-            yield event.type, {"key": _key(event.key), "update": update}
+            yield event.type, {"key": _key(event.key), "update": _progress(event)}
         case MessageUndecryptable():
-            yield event.type, {"key": _key(event.key), "reason": event.reason, "messageTimestamp": event.timestamp}
+            # That it could be read after all is said by the message itself, in Baileys by that alone.
+            if not event.is_resolved:
+                yield MessagesUpsert.type, _placeholder(event)
         case MessageEdited() | MessageRevoked() | MessageAddition() | MessageReaction() | MessageReceiptUpdate():
             yield event.type, _of_message(event)
         case MediaUpdate() | MessageRefused() | MessageResent():
@@ -176,13 +198,16 @@ def as_baileys(event: Event) -> Iterator[Piece]:
             yield event.type, {"id": str(event.jid)}
 
 
-_CONNECTION = {ConnectionStatus.CONNECTING: "connecting", ConnectionStatus.OPEN: "open"}
+_CONNECTING: Value = {"connection": "connecting", "receivedPendingNotifications": False}
+"""What waits is handed out anew on each connection: OfflineDrained is told later."""
 
 
 def _status(event: ConnectionUpdate) -> Iterator[Value]:
     match event.status:
-        case ConnectionStatus.CONNECTING | ConnectionStatus.OPEN:
-            yield {"connection": _CONNECTION[event.status]}
+        case ConnectionStatus.CONNECTING:
+            yield _CONNECTING
+        case ConnectionStatus.OPEN:
+            yield {"connection": "open"}
         case ConnectionStatus.QR:
             yield {"qr": "<the text of a QR>"}
         case ConnectionStatus.PAIRED:
@@ -190,7 +215,7 @@ def _status(event: ConnectionUpdate) -> Iterator[Value]:
         case ConnectionStatus.RECONNECTING:
             # A close and the next attempt in one: Baileys leaves the second to the application.
             yield {"connection": "close", "code": _code(event.error)}
-            yield {"connection": "connecting"}
+            yield _CONNECTING
         case ConnectionStatus.CLOSED:
             yield {"connection": "close", "code": _code(event.error)}
         case ConnectionStatus.IDLE:
@@ -209,16 +234,50 @@ def _key(key: MessageKey) -> dict[str, Any]:
     return {"remoteJid": str(key.chat), "fromMe": key.from_me, "id": key.id}
 
 
+def _whole_key(key: MessageKey) -> dict[str, Any]:
+    """A key with all that the stanza told of it."""
+    told = _key(key)
+    if key.addressing_mode is None:
+        return told  # it came in no stanza
+    several = key.chat.is_group or key.chat.is_broadcast
+    people = {"participant": key.author.bare, "participantAlt": key.author_alt} if several else {}
+    alt = people.get("participantAlt")
+    if alt is not None:
+        people["participantAlt"] = alt.bare
+    return {**told, **_present(remoteJidAlt=key.chat_alt, addressingMode=key.addressing_mode, **people)}
+
+
 def _upsert(event: MessagesUpsert) -> Value:
-    told: dict[str, Any] = {
+    return {
         "type": event.upsert.value,
-        "key": _key(event.key),
+        "requestId": event.request_id,
+        "key": _whole_key(event.key),
         "message": fields(event.message),
         "messageTimestamp": event.timestamp,
+        "pushName": event.push_name,
+        "verifiedBizName": event.verified_name,
+        "retryCount": event.retry_count or None,
     }
-    if event.push_name:
-        told["pushName"] = event.push_name
-    return told
+
+
+_CIPHERTEXT_STUB = 2
+
+
+def _placeholder(event: MessageUndecryptable) -> Value:
+    return {
+        "type": event.upsert.value,
+        "key": _whole_key(event.key),
+        "messageTimestamp": event.timestamp,
+        "pushName": event.push_name,
+        "messageStubType": _CIPHERTEXT_STUB,
+        "messageStubParameters": [event.reason],
+    }
+
+
+def _progress(event: MessagesUpdate) -> Value:
+    if event.error is not None:
+        return {"status": int(event.status), "messageStubParameters": [str(event.error)]}
+    return {"status": int(event.status), "messageTimestamp": event.timestamp}
 
 
 _REVOKE_STUB = 1
@@ -235,7 +294,8 @@ def _of_message(
         case MessageRevoked():
             return {"key": key, "update": {"message": None, "messageStubType": _REVOKE_STUB, "key": _key(event.by)}}
         case MessageReaction():
-            return {"key": key, "reaction": _present(key=_key(event.by), text=event.text, senderTimestampMs=event.sent_at_ms)}
+            told = _present(key=_key(event.by), text=event.text, senderTimestampMs=event.sent_at_ms)
+            return {"key": key, "reaction": told}
         case MessageReceiptUpdate():
             when = "receiptTimestamp" if event.status is MessageStatus.DELIVERED else "readTimestamp"
             return {"key": key, "receipt": {"userJid": str(event.reader.bare), when: event.timestamp}}

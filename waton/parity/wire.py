@@ -229,9 +229,11 @@ def _settled(events: Sequence[Element]) -> list[Element]:
     kept: dict[str, Element] = {}
     for event in events:
         name = name_of(event)
-        repeats = event.tag in ("messages.update", "creds.update", "contacts.update", "chats.update")
-        kept.setdefault(name if repeats else f"{name}/{len(kept)}", event)
+        kept.setdefault(name if event.tag in _REPEATS else f"{name}/{len(kept)}", event)
     return list(kept.values())
+
+
+_REPEATS = ("messages.update", "message-receipt.update", "creds.update", "contacts.update", "chats.update")
 
 
 def _order(scenario: Scenario, step: str, ours: Sequence[Element], theirs: Sequence[Element]) -> Row:
@@ -281,7 +283,7 @@ def name_of(said: Element) -> str:
             answers = attrs.get("id", "") if attrs.get("type") in ("result", "error") else ""
             parts = ["iq", attrs.get("type", ""), attrs.get("xmlns", ""), first, answers]
         case "message":
-            parts = ["message", attrs.get("type", ""), "to", attrs.get("to", "nobody"), _spoken_text(said)]
+            parts = ["message", attrs.get("type", ""), _again(said), "to", _reader(said), _spoken_text(said)]
         case "receipt":
             parts = ["receipt", attrs.get("type", "delivery"), attrs.get("id", ""), "to", attrs.get("to", "nobody")]
         case "ack":
@@ -292,6 +294,16 @@ def name_of(said: Element) -> str:
         case _:
             parts = [said.tag, attrs.get("type", ""), first]
     return " ".join(part for part in parts if part)
+
+
+def _again(message: Element) -> str:
+    """How often its reader has asked for it."""
+    return next((f"again {enc.attrs['count']}" for enc in message.children if "count" in enc.attrs), "")
+
+
+def _reader(message: Element) -> str:
+    """The device it is for alone, else the conversation."""
+    return message.attrs.get("participant") or message.attrs.get("to", "nobody")
 
 
 def loose_name(said: Element) -> str:
@@ -315,6 +327,9 @@ def _event_words(event: Element) -> list[str]:
             found = event.child(kind)
             if found is not None:
                 return [found.text if kind in ("connection", "code") else kind]
+    if event.tag == "message-receipt.update":
+        kinds = [kind for kind in ("receipt", "read", "played") if _text_at(event, "receipt", f"{kind}Timestamp")]
+        return [_text_at(event, "key", "id"), "by", _text_at(event, "receipt", "userJid"), *kinds]
     for path in (("key", "id"), ("id",), ("lid",), ("syncType",), ("setting",)):
         text = _text_at(event, *path)
         if text:
@@ -357,6 +372,8 @@ _DOMAINS: tuple[tuple[str, Domain], ...] = (
     ("iq *", Domain.CHATS),
     ("ib offline_batch", Domain.MESSAGES_RECV),
     ("ib *", Domain.NOISE),
+    ("message * again *", Domain.RETRY_MANAGER),
+    ("message * to GROUP-*", Domain.GROUP_SIGNAL),
     ("message *", Domain.MESSAGES_SEND),
     ("receipt retry *", Domain.RETRY_MANAGER),
     ("receipt *HISTORY_SYNC*", Domain.HISTORY),
@@ -369,14 +386,20 @@ _DOMAINS: tuple[tuple[str, Domain], ...] = (
     ("connection.update*", Domain.NOISE),
     ("creds.update*", Domain.PAIRING),
     ("messaging-history*", Domain.HISTORY),
-    ("messages.upsert*HISTORY*", Domain.HISTORY),
-    ("messages.upsert*APP_STATE*", Domain.APP_STATE_SYNC),
+    ("messages.up* <id of the lab's notification w:gp2*", Domain.GROUPS),
+    ("messages.up* *<id of the phone's HISTORY*", Domain.HISTORY),
+    ("messages.up* *<id of the phone's APP_STATE*", Domain.APP_STATE_SYNC),
+    ("messages.media-update*", Domain.MEDIA),
     ("messages.*", Domain.MESSAGES_RECV),
     ("message-receipt*", Domain.MESSAGES_RECV),
     ("lid-mapping*", Domain.LID_MAPPING),
     ("contacts.*", Domain.CHATS),
     ("chats.*", Domain.CHATS),
     ("settings.*", Domain.CHATS),
+    ("call*", Domain.CHATS),
+    ("blocklist.*", Domain.CHATS),
+    ("group*.*", Domain.GROUPS),
+    ("identity.*", Domain.IDENTITY_CHANGE),
     # scenarios and the order of what is said in them
     ("pair", Domain.PAIRING),
     ("logout", Domain.PAIRING),
@@ -388,6 +411,16 @@ _DOMAINS: tuple[tuple[str, Domain], ...] = (
     ("send-text", Domain.MESSAGES_SEND),
     ("devices-changed", Domain.USYNC),
     ("prekey-top-up", Domain.PREKEYS),
+    ("*-group-text", Domain.GROUP_SIGNAL),
+    ("send-text-to-*-group", Domain.GROUP_SIGNAL),
+    ("group-member-leaves", Domain.GROUP_SIGNAL),
+    ("group-created", Domain.GROUPS),
+    ("group-changed", Domain.GROUPS),
+    ("*again", Domain.RETRY_MANAGER),
+    ("identity-change-*", Domain.IDENTITY_CHANGE),
+    ("negative-acks", Domain.MESSAGES_SEND),
+    ("incoming-call", Domain.CHATS),
+    ("lid-*", Domain.LID_MAPPING),
     ("*", Domain.MESSAGES_RECV),
 )
 """Which domain a name belongs to; the first pattern that fits."""

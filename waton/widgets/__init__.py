@@ -1,4 +1,4 @@
-"""Widgets for notebooks: pairing, frames, chat, parity.
+"""Widgets for notebooks: pairing, frames, chat, timeline, parity.
 
 Each is an anywidget class with a hand-written ES module and style sheet beside it. Nothing is fetched: the only line a
 widget has is its kernel. A widget knows its *source* by protocol (`sources`), so that a session, a capture or a test
@@ -14,6 +14,7 @@ from waton.widgets.pairing import PairingWidget
 from waton.widgets.parity import ParityWidget
 from waton.widgets.row_filter import FilterError
 from waton.widgets.sources import ChatSource, PairingSource, TraceSource
+from waton.widgets.timeline import TimelineWidget
 
 __all__ = [
     "ChatSource",
@@ -23,5 +24,6 @@ __all__ = [
     "PairingSource",
     "PairingWidget",
     "ParityWidget",
+    "TimelineWidget",
     "TraceSource",
 ]

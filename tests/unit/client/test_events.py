@@ -46,6 +46,8 @@ from waton.client.events import (
     MessagesUpdate,
     MessagesUpsert,
     MessageUndecryptable,
+    OfflineDrained,
+    OnlineUpdate,
     ParticipantAction,
     Presence,
     PresenceUpdate,
@@ -254,6 +256,8 @@ def test_an_event_of_another_version_is_a_storage_error() -> None:
 
 TRANSIENT: list[Event] = [
     ConnectionUpdate(ConnectionStatus.OPEN),
+    OfflineDrained(3),
+    OnlineUpdate(True),
     CredentialsUpdate(("me",)),
     PresenceUpdate(GROUP, BEA, Presence.COMPOSING, 5, 2),
 ]
@@ -262,6 +266,8 @@ LANES = {
     LidMappingUpdate: "",
     BlocklistUpdate: "",
     ConnectionUpdate: "",
+    OfflineDrained: "",
+    OnlineUpdate: "",
     CredentialsUpdate: "",
     ChatsUpdate: "77000000000002@lid",
     CallUpdate: "77000000000002@lid",

@@ -193,6 +193,7 @@ def test_the_newer_token_is_kept_whatever_comes_first() -> None:
     # Of two of the same time the later told counts, as in Baileys.
     assert privacy_tokens.received(known, ContactToken(b"again", 200)).token == b"again"
     assert privacy_tokens.received(known, ContactToken(b"timeless", 0)) == known
+    assert privacy_tokens.received(NOTHING, ContactToken(b"timeless", 0)) == NOTHING
     assert privacy_tokens.received(known, ContactToken(b"", 300)) == known
 
 

@@ -316,10 +316,11 @@ class Answering:
         keys: Bundle | None = None,
         later: float = 1.0,
         registration: int = 7,
+        at: int | None = None,
     ) -> str:
         """A request comes; what is decided is done: the session is opened anew, its base key remembered."""
         self.now += later
-        request = RetryRequest("3EB01", self.peer, count, NOW, registration, keys, error)
+        request = RetryRequest("3EB01", self.peer, count, NOW, registration, keys, error, at=at)
         counters = AnswerCounters.from_json(self.record)
         decision = self.manager.answer(request, counters, self.sent, self.session, self.requester, self.now)
         counters = decision.counters
@@ -464,6 +465,22 @@ def test_the_same_receipt_twice_is_answered_once() -> None:
     ]
 
 
+def test_who_has_lost_count_is_answered_again_and_not_for_ever() -> None:
+    """Baileys counts from 1 again at each connection, and may have lost the answer with the last one."""
+    answering = Answering()
+    assert [answering.asks(1, at=NOW + number) for number in (0, 0, 60, 0, 60, 120, 180, 240, 300)] == [
+        "resend 1, session",
+        "refuse, answered",
+        "resend 1, session",
+        "refuse, answered",
+        "refuse, answered",
+        "resend 1, session",
+        "resend 1, session",
+        "resend 1, session",
+        "refuse, exhausted",
+    ]
+
+
 @pytest.mark.parametrize("count", [0, -1, 6, 2**40])
 def test_a_count_that_no_reader_reaches_is_refused(count: int) -> None:
     assert Answering().asks(count) == "refuse, exhausted"
@@ -601,7 +618,13 @@ TIMES = st.none() | st.integers(0, 2**40)
 NUMBERS = st.integers(0, 2**31)
 RECORDS = st.one_of(
     st.builds(AskCounters, NUMBERS, st.lists(NUMBERS, max_size=8).map(tuple), NUMBERS, TIMES, TIMES),
-    st.builds(AnswerCounters, st.lists(NUMBERS, max_size=8).map(tuple), st.binary(max_size=32), st.booleans()),
+    st.builds(
+        AnswerCounters,
+        st.lists(NUMBERS, max_size=8).map(tuple),
+        st.binary(max_size=32),
+        st.booleans(),
+        st.lists(NUMBERS, max_size=8).map(tuple),
+    ),
     st.builds(SessionHistory, TIMES, NUMBERS),
 )
 

@@ -84,6 +84,20 @@ def test_the_window_bounds_what_is_in_flight(bench: Bench, companion: Companion)
     assert told(companion.endpoint.take()) == ["n3", "n4", "offline", "live"]
 
 
+def test_an_acknowledgement_does_not_mean_what_has_not_come_yet(bench: Bench, companion: Companion) -> None:
+    queue(bench, companion, "a", "b", "c")
+    companion.login(active=False)
+    companion.post(stream.offline_batch(1))
+    companion.ask("passive", iq.IqType.SET, [Node("active")])
+    (first,) = companion.endpoint.take("notification")
+    queue(bench, companion, "a")  # as an answer to a retry, it has the id of what it answers
+    companion.post(ack(first))
+    (second,) = companion.endpoint.take("notification")
+    companion.post(ack(first))
+    companion.post(ack(second))
+    assert told(companion.endpoint.take()) == ["c", "offline", "a"]
+
+
 def test_a_second_login_replaces_the_first(bench: Bench, companion: Companion) -> None:
     older = companion.login()
     older.take()

@@ -253,7 +253,7 @@ def test_a_message_asked_for_again_may_come_again_to_all(tea: Round) -> None:
     # Baileys answers a phone by the whole message once more, under the same id.
     tea.send(tea.one, tea.message(bare=SKMSG))
     receipt(tea, tea.bobs, tea.wire(tea.one), ReceiptType.RETRY, content=(Node("retry"),))
-    tea.send(tea.one, tea.message(bare=SKMSG))
+    tea.send(tea.one, tea.message(bare=Enc("skmsg", b"anew")))
     assert len(tea.got(tea.bobs)) == 2
 
 

@@ -10,7 +10,7 @@ from waton.lab import taken
 from waton.lab.phone import Phone
 from waton.protocol.binary_node import Node
 from waton.protocol.stanza.message import Enc, IncomingMessage, OutgoingMessage
-from waton.protocol.stanza.receipt import Receipt, ReceiptType
+from waton.protocol.stanza.receipt import Receipt, ReceiptType, ack
 
 
 class Pair:
@@ -80,6 +80,28 @@ def test_a_device_that_is_asked_may_send_the_id_again_in_any_form(pair: Pair) ->
     pair.send(content=b"to everybody again")
     pair.send(content=b"not asked for")
     assert pair.delivered() == [("M1", b"c"), ("M1", b"to everybody again")]
+
+
+def test_the_very_same_stanza_is_no_answer_to_who_asks(pair: Pair) -> None:
+    pair.send()
+    pair.ask_again()
+    pair.send()
+    pair.send(content=b"again", count=1)
+    pair.ask_again()
+    pair.send()
+    pair.send(content=b"again", count=1)
+    assert pair.delivered() == [("M1", b"c"), ("M1", b"again")]
+
+
+def test_who_asks_for_a_message_again_has_it_until_he_acknowledges_it(pair: Pair) -> None:
+    pair.send()
+    (original,) = pair.bob.endpoint.take("message")
+    pair.ask_again()
+    pair.send(content=b"again", count=1)
+    pair.bob.post(ack(original, error=500))
+    assert pair.delivered() == [("M1", b"again")]
+    pair.bob.login()
+    assert pair.delivered() == [("M1", b"again")]
 
 
 def test_a_refused_message_was_not_taken(pair: Pair) -> None:

@@ -19,6 +19,20 @@ CREDENTIALS = Credentials.generate(Dice("payload").take)
 BROWSER = Browser(version=(2, 3000, 1027934701))
 ME = Jid.parse("4915000000001:14@s.whatsapp.net")
 
+
+@pytest.mark.parametrize(
+    ("browser", "display"),
+    [
+        (Browser(), "Chrome (Mac OS)"),
+        (Browser(os="Windows", name="Firefox"), "Firefox (Windows)"),
+        (Browser(os="Windows", name="Desktop"), "Chrome (Windows)"),
+        (Browser(os="Linux", name="Waton"), "Chrome (Linux)"),
+    ],
+)
+def test_what_a_phone_lists_names_a_browser_that_the_service_knows(browser: Browser, display: str) -> None:
+    assert browser.display == display
+
+
 # Source: Baileys Utils/validate-connection.ts.
 COMMON = {
     "connectType": "WIFI_UNKNOWN",

@@ -87,9 +87,9 @@ _PAIRING = {
     **_compared(
         Domain.PAIRING,
         "generateRegistrationNode getPlatformId getCompanionPlatformId getCompanionWebClientType buildPairingQRData"
-        " configureSuccessfulPairing encodeSignedDeviceIdentity initAuthCreds generateRegistrationId",
+        " configureSuccessfulPairing encodeSignedDeviceIdentity initAuthCreds generateRegistrationId"
+        " derivePairingCodeKey bytesToCrockford",
     ),
-    **_missing(Domain.PAIRING, "pairing by code", "derivePairingCodeKey bytesToCrockford"),
     **_left_out(
         Domain.PAIRING,
         _STORAGE,

@@ -1,4 +1,4 @@
-"""Pairing: a new device's keys, and its answer to the phone's word.
+"""Pairing: a new device's keys, its answer to the phone's word, and the code that stands in for a QR.
 
 Signatures are drawn with dice; they are checked instead of compared.
 
@@ -12,6 +12,7 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -300,6 +301,57 @@ def _new_devices() -> list[Pair]:
     ]
 
 
+def _their_wrapped_key(baileys: Functions, value: Value) -> Value:
+    """The key alone; what is done with it in Baileys is inside of a socket, so AES-CTR is OpenSSL's."""
+    key = baileys.call("lib/Utils/crypto.js", "derivePairingCodeKey", value["code"], value["salt"])
+    encryptor = Cipher(algorithms.AES(key), modes.CTR(value["iv"])).encryptor()
+    return value["salt"] + value["iv"] + encryptor.update(value["public"])
+
+
+def _our_wrapped_key(value: Value) -> Value:
+    from waton.protocol.pairing_code import wrap
+
+    return wrap(value["public"], value["code"], salt=value["salt"], iv=value["iv"])
+
+
+def _our_code(value: Value) -> Value:
+    from waton.protocol.pairing_code import make_code
+
+    return make_code(value)
+
+
+def _codes() -> list[Pair]:
+    code = "waton.protocol.pairing_code"
+    return [
+        Pair(
+            "bytesToCrockford",
+            Domain.PAIRING,
+            "lib/Utils/generics.js:bytesToCrockford",
+            f"{code}:make_code",
+            lambda: st.binary(min_size=5, max_size=5),
+            lambda baileys, value: baileys.call("lib/Utils/generics.js", "bytesToCrockford", value),
+            _our_code,
+        ),
+        Pair(
+            "derivePairingCodeKey",
+            Domain.PAIRING,
+            "lib/Utils/crypto.js:derivePairingCodeKey",
+            f"{code}:wrap",
+            lambda: st.fixed_dictionaries(
+                {
+                    "code": st.text("123456789ABCDEFGHJKLMNPQRSTVWXYZ", min_size=8, max_size=8),
+                    "salt": generators.entropy(32),
+                    "iv": generators.entropy(16),
+                    "public": generators.entropy(32),
+                }
+            ),
+            _their_wrapped_key,
+            _our_wrapped_key,
+            5,
+        ),
+    ]
+
+
 def pairs() -> list[Pair]:
     """The family's pairs."""
-    return [*_words_of_phones(), *_new_devices()]
+    return [*_words_of_phones(), *_new_devices(), *_codes()]

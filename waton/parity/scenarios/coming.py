@@ -78,7 +78,6 @@ COMING: tuple[Coming, ...] = (
     Coming("inactive-receipts", Domain.MESSAGES_RECV, "waton always says that somebody is looking"),
     Coming("negative-acks", Domain.MESSAGES_SEND, "only unknown people are refused by the lab yet"),
     Coming("lid-learnt-late", Domain.LID_MAPPING, "the lab gives every person's LID at once"),
-    Coming("pair-by-code", Domain.PAIRING, "waton does not pair by code yet"),
     Coming("events-held-back", Domain.EVENT_BUFFER, "waton emits each event as it is committed; nothing is buffered"),
     Coming("device-list-by-key-index", Domain.USYNC, "waton does not verify signed key-index lists yet"),
 )

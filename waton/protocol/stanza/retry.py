@@ -73,6 +73,8 @@ class RetryRequest:
     category: str | None = None
     """"peer": the message was one of our phone's to this device."""
     version: str = VERSION
+    at: int | None = None
+    """On the way in, Unix seconds: when the server took it. Tells a request that comes again from another one."""
 
     @property
     def reason(self) -> RetryReason:
@@ -159,6 +161,7 @@ class RetryRequest:
             recipient=receipt.recipient,
             category=receipt.category,
             version=get_text(retry, "v") or VERSION,
+            at=receipt.t,
         )
 
 

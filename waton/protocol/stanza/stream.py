@@ -140,6 +140,12 @@ def offline_done(count: int) -> Node:
     return Node("ib", {"from": SERVER}, [Node("offline", {"count": str(count)})])
 
 
+def drained_count(offline: Node) -> int:
+    """How many stanzas had waited, by an <offline>; 0 when it does not say."""
+    count = get_text(offline, "count") or ""
+    return int(count) if count.isdecimal() and len(count) < 10 else 0
+
+
 def offline_batch(count: int = 100) -> Node:
     """The client's request for queued stanzas."""
     return Node("ib", None, [Node("offline_batch", {"count": str(count)})])

@@ -7,7 +7,8 @@ import pytest
 from waton.jid import Jid
 from waton.protocol.binary_node import Node, StanzaError
 from waton.protocol.stanza import usync
-from waton.protocol.stanza.usync import DeviceEntry, Query, UserAsked, UserResult
+from waton.protocol.stanza.usync import Context, DeviceEntry, Mode, Protocol, Query, UserAsked, UserResult
+from waton.protocol.stanza.usync_profiles import About, BotCommand, BotProfile, Disappearing
 
 ADA = Jid.parse("4915000000001@s.whatsapp.net")
 BEA = Jid.parse("77000000000002@lid")
@@ -165,3 +166,112 @@ def test_an_error_in_the_place_of_devices(said: str, code: int) -> None:
     for parse in (usync.parse_result, usync.parse_each):
         [found] = parse(answered(user))
         assert (found, found.error) == (UserResult(ADA), code)
+
+
+# --- people: names, about texts, bots ---------------------------------------------------------------------------------
+
+
+def test_a_question_of_every_protocol() -> None:
+    # Source: Baileys WAUSync/Protocols getQueryElement.
+    node = usync.query("1", tuple(Protocol), [], context=Context.BACKGROUND, mode=Mode.DELTA)
+    assert (node.attrs["context"], node.attrs["mode"]) == ("background", "delta")
+    assert node.children()[0].children() == [
+        Node("devices", {"version": "2"}),
+        Node("lid"),
+        Node("contact"),
+        Node("status"),
+        Node("disappearing_mode"),
+        Node("username"),
+        Node("bot", None, [Node("profile", {"v": "1"})]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("user", "protocols", "said"),
+    [
+        (UserAsked(ADA), [Protocol.STATUS, Protocol.USERNAME, Protocol.DEVICES], None),
+        (UserAsked(ADA), [Protocol.CONTACT], [Node("contact")]),
+        (UserAsked(None, username="ada"), [Protocol.CONTACT], [Node("contact", {"username": "ada"})]),
+        (
+            UserAsked(None, username="ada", username_key="1234", lid=BEA),
+            [Protocol.CONTACT, Protocol.LID],
+            [Node("contact", {"username": "ada", "pin": "1234", "lid": BEA}), Node("lid", {"jid": BEA})],
+        ),
+        (UserAsked(ADA), [Protocol.BOT], [Node("bot", None, [Node("profile")])]),
+        (
+            UserAsked(ADA, persona_id="7"),
+            [Protocol.BOT],
+            [Node("bot", None, [Node("profile", {"persona_id": "7"})])],
+        ),
+    ],
+)
+def test_what_is_said_of_a_user(user: UserAsked, protocols: list[Protocol], said: list[Node] | None) -> None:
+    node = user.to_node(protocols)
+    assert node.attrs == ({} if user.jid is None else {"jid": user.jid})
+    assert (node.children() or None) == said
+
+
+@pytest.mark.parametrize(
+    ("node", "about"),
+    [
+        (Node("status", {"t": "5"}, "Høi".encode()), About("Høi", 5)),
+        (Node("status", None, "available"), About("available")),
+        (Node("status", {"code": "401", "t": "5"}), About(None, 5, is_hidden=True)),
+        (Node("status", {"code": "404"}), About(None)),
+        (Node("status", None, b"\xff"), About("\N{REPLACEMENT CHARACTER}")),
+    ],
+)
+def test_an_about_text(node: Node, about: About) -> None:
+    [found] = usync.parse_result(answered(Node("user", {"jid": ADA}, [node])))
+    assert found.about == about
+    assert "Høi" not in repr(found)
+
+
+def test_what_else_an_answer_says() -> None:
+    children = [
+        Node("disappearing_mode", {"duration": "86400", "t": "7"}),
+        Node("username", None, b"ada"),
+        Node("contact", {"type": "in"}, b"+4915"),
+    ]
+    [found] = usync.parse_result(answered(Node("user", {"jid": ADA}, children)))
+    assert (found.disappearing, found.username, found.asked) == (Disappearing(86_400, 7), "ada", b"+4915")
+    [nothing] = usync.parse_result(
+        answered(Node("user", {"jid": ADA}, [Node("username"), Node("status", None, [Node("error", {"code": "5"})])]))
+    )
+    assert (nothing.username, nothing.about, nothing.disappearing, nothing.bot) == (None, None, None, None)
+
+
+def test_a_bot_s_profile() -> None:
+    def said(tag: str, text: str) -> Node:
+        return Node(tag, None, text.encode())
+
+    commands = [
+        said("description", "what it can do"),
+        Node("command", None, [said("name", "/imagine"), said("description", "draws")]),
+        Node("command"),
+    ]
+    profile = [
+        Node("default"),
+        said("name", "Clip"),
+        said("category", "helper"),
+        Node("commands", None, commands),
+        Node("prompts", None, [Node("prompt", None, [said("emoji", "📎"), said("text", "Write a letter")])]),
+    ]
+    bot = Node("bot", None, [Node("profile", {"persona_id": "7"}, profile)])
+    [found] = usync.parse_result(answered(Node("user", {"jid": ADA}, [bot])))
+    assert found.bot == BotProfile(
+        ADA,
+        name="Clip",
+        category="helper",
+        persona_id="7",
+        is_default=True,
+        commands_description="what it can do",
+        commands=(BotCommand("/imagine", "draws"), BotCommand("", "")),
+        prompts=("📎 Write a letter",),
+    )
+    [bare] = usync.parse_result(answered(Node("user", {"jid": ADA}, [Node("bot", None, [Node("profile")])])))
+    assert bare.bot == BotProfile(ADA)
+    with pytest.raises(StanzaError):
+        usync.parse_result(answered(Node("user", {"jid": ADA}, [Node("bot")])))
+    with pytest.raises(StanzaError):
+        usync.parse_result(answered(Node("user", {"jid": ADA}, [Node("disappearing_mode", {"duration": "long"})])))
