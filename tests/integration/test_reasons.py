@@ -127,3 +127,12 @@ async def test_a_ban_says_what_for_and_how_long(waton: WatonPeer) -> None:
     assert update.status is ConnectionStatus.CLOSED
     assert (why(update).ban, why(update).retry_after) == (BanReason.SENT_TO_TOO_MANY_PEOPLE, 3600.0)
     assert waton.client.credentials.is_paired
+
+
+async def test_a_send_that_nobody_takes_in_time_says_so_and_leaves_nothing_behind(waton: WatonPeer) -> None:
+    await ended(waton, stream.stream_error(503))
+    waton.client.config = replace(waton.client.config, query_timeout=0.1)
+    someone = await waton.lab.add_phone("Someone")
+    with pytest.raises(Disconnected, match="not logged in within"):
+        await waton.client.send_text(someone.lid, "to nobody")
+    assert not len(waton.client.outbox)

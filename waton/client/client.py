@@ -333,13 +333,21 @@ class Client:
 
     async def send(self, to: Jid, message: proto.Message, *, id: str | None = None) -> SendResult:
         """Send a message to a person or a group, and wait until the server has taken it. See Sender.send."""
-        await self.wait_open(self.config.query_timeout)
+        await self._until_open()
         return await self.sender.send(to, message, id=id)
 
     async def send_text(self, to: Jid, text: str, *, id: str | None = None) -> SendResult:
         """Send a text to a person or a group. See Sender.send."""
-        await self.wait_open(self.config.query_timeout)
+        await self._until_open()
         return await self.sender.send_text(to, text, id=id)
+
+    async def _until_open(self) -> None:
+        """Give a connection that is being made the time of one query; what waits here is not in the outbox yet."""
+        timeout = self.config.query_timeout
+        try:
+            await self.wait_open(timeout)
+        except TimeoutError:
+            raise Disconnected(DisconnectReason.CLOSED, None, f"not logged in within {timeout:g} s") from None
 
     async def send_peer(self, message: proto.Message, also: Callable[[Step, str], None] | None = None) -> str:
         """Say something to our own phone. See Sender.send_peer."""
