@@ -21,6 +21,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
 
+from tests.bench.receive import Receiving
 from waton._core import (
     NoiseHandshake,
     NoiseTransport,
@@ -48,6 +49,8 @@ NODES = {"ack": 2000, "receipt": 2000, "group_msg_60": 50, "group_meta_1000": 3,
 TEXT = bytes([7]) * 160
 FRAME = bytes([7]) * 500
 GOALS = {"decode": 3.0, "encode": 5.0, "signal": 5.0, "repository": 5.0, "x3dh": 10.0, "group": 100.0, "noise": 3.0}
+GOALS |= {"receive-files": 3.0, "receive-memory": 1.0}
+RECEIVING = Receiving()
 
 T = TypeVar("T")
 Batch = Callable[[int], float]
@@ -287,6 +290,9 @@ def benches() -> Iterator[tuple[str, int, Batch]]:
     yield "group decrypt", 20, group_decrypt()
     yield "noise encrypt", 2000, noise_encrypt()
     yield "noise decrypt", 2000, noise_decrypt()
+    # The same of ours twice: beside Baileys with its files, and beside Baileys with nothing that outlives it.
+    yield "receive-files", 500, RECEIVING.batch
+    yield "receive-memory", 500, RECEIVING.batch
 
 
 def timed(seconds: float, count: int, run: Batch) -> float:
@@ -348,7 +354,8 @@ def main() -> int:
         mark = "" if ratio >= goal else "  below"
         print(f"{name:24} {ours:12.2f} {theirs:12.2f} {ratio:7.1f}x  {spread:>13}  {goal:.0f}x{mark}", flush=True)
     baileys.close()
-    print(f"{missed} below their goal")
+    RECEIVING.close()
+    print(f"{missed} below their goal{RECEIVING.summary()}")
     return 0
 
 

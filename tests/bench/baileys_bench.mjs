@@ -1,8 +1,10 @@
 // The other side of the benchmarks: Baileys' own functions, timed the way __main__.py times ours.
 // Reads one JSON line {"name", "seconds"}, answers {"name", "ns"}: nanoseconds for one operation.
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createCipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 
@@ -17,6 +19,11 @@ const { addTransactionCapability } = await load('baileys/lib/Utils/auth-utils.js
 const { initAuthCreds } = await load('baileys/lib/Utils/auth-utils.js')
 const { Curve } = await load('baileys/lib/Utils/crypto.js')
 const group = await load('baileys/lib/Signal/Group/index.js')
+const { useMultiFileAuthState } = await load('baileys/lib/Utils/use-multi-file-auth-state.js')
+const { makeCacheableSignalKeyStore } = await load('baileys/lib/Utils/auth-utils.js')
+const { encodeWAMessage } = await load('baileys/lib/Utils/generics.js')
+const { default: makeWASocket } = await load('baileys/lib/index.js')
+const { WebSocketServer } = (await load('ws')).default
 const libsignal = (await load('libsignal')).default
 
 const silent = { level: 'silent', child: () => silent, trace() {}, debug() {}, info() {}, warn() {}, error() {} }
@@ -113,14 +120,15 @@ function noise() {
 }
 
 // Frames that a fresh handler's read key opens, as the server would have sent them.
-function sealedFrames(count) {
+const sealedFrames = count => sealed(Array.from({ length: count }, () => FRAME))
+function sealed(plaintexts) {
   const salt = Buffer.from('Noise_XX_25519_AESGCM_SHA256\0\0\0\0')
   const key = Buffer.from(hkdfSync('sha256', Buffer.alloc(0), salt, Buffer.alloc(0), 64)).subarray(32)
-  return Array.from({ length: count }, (_, counter) => {
+  return plaintexts.map((plaintext, counter) => {
     const iv = Buffer.alloc(12)
     iv.writeUInt32BE(counter, 8)
     const cipher = createCipheriv('aes-256-gcm', key, iv)
-    return Buffer.concat([cipher.update(FRAME), cipher.final(), cipher.getAuthTag()])
+    return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
   })
 }
 
@@ -234,6 +242,87 @@ benches['noise decrypt'] = async seconds => timed(seconds, 2000, async n => {
   return clocked(() => { for (const frame of sealed) handler.decrypt(frame) })
 })
 
+// The whole receive path, as receive.py times ours: a real socket, with Baileys' own file state (as its documentation
+// has it, behind its cache) or in memory, and 1:1 texts of five people. The socket is connected to a server that never
+// answers, so it writes its receipts (unencrypted, which is in its favour); each frame is opened and decoded as the
+// socket's own handler does, and handed to it as 'CB:message'. Timed until the last text was emitted.
+const CHAT_TEXT = 'a text as people send them, neither short nor long, with a word or two more than needed'
+const ME = { id: '15550000001:3@s.whatsapp.net', lid: '200000000000001:3@lid', name: 'Me' }
+
+async function fileState() {
+  const folder = mkdtempSync(join(tmpdir(), 'waton-bench-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const { state } = await useMultiFileAuthState(folder)
+  return { creds: state.creds, keys: makeCacheableSignalKeyStore(state.keys, silent) }
+}
+
+const memoryState = async () => ({ creds: initAuthCreds(), keys: memoryKeys() })
+
+async function receivePath({ creds, keys }) {
+  creds.me = ME
+  const options = { maxCommitRetries: 1, delayBetweenTriesMs: 1 }
+  const mine = { creds, keys: addTransactionCapability(keys, silent, options) }
+  const repository = makeLibSignalRepository(mine, silent, async () => [])
+  const peers = []
+  for (let number = 0; number < 5; number++) {
+    const jid = `30000000000000${number}@lid`
+    const peer = { jid, ...party() }
+    await peer.repository.injectE2ESession({ jid: ME.lid, session: await bundleOf(mine, number + 1) })
+    const first = await peer.repository.encryptMessage({ jid: ME.lid, data: TEXT })
+    await repository.decryptMessage({ jid, ...first })
+    const back = await repository.encryptMessage({ jid, data: TEXT })
+    await peer.repository.decryptMessage({ jid: ME.lid, ...back })
+    peers.push(peer)
+  }
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  await new Promise(resolve => server.once('listening', resolve))
+  const socket = makeWASocket({
+    waWebSocketUrl: `ws://127.0.0.1:${server.address().port}`, auth: { creds, keys }, logger: silent, connectTimeoutMs: 3_600_000
+  })
+  await new Promise(resolve => socket.ws.once('open', resolve))
+  let got = []
+  let told = () => {}
+  socket.ev.on('messages.upsert', ({ messages }) => {
+    for (const { key, message } of messages) {
+      if (message?.conversation !== CHAT_TEXT) throw new Error('not read')
+      got.push(key.id)
+    }
+    told()
+  })
+  return async count => {
+    const [ids, plaintexts] = [[], []]
+    for (let i = 0; i < count; i++) {
+      const peer = peers[i % peers.length]
+      const { type, ciphertext } = await peer.repository.encryptMessage({
+        jid: ME.lid, data: encodeWAMessage({ conversation: CHAT_TEXT })
+      })
+      if (type !== 'msg') throw new Error(type)
+      ids.push(randomBytes(10).toString('hex').toUpperCase())
+      const attrs = { from: peer.jid, type: 'text', id: ids[i], t: String(Date.now() / 1000 | 0), notify: 'Ada' }
+      const enc = { tag: 'enc', attrs: { v: '2', type }, content: ciphertext }
+      plaintexts.push(encodeBinaryNode({ tag: 'message', attrs, content: [enc] }))
+    }
+    const frames = sealed(plaintexts)
+    const handler = await noise()
+    got = []
+    const all = new Promise(resolve => { told = () => { if (got.length === count) resolve() } })
+    const took = await clocked(async () => {
+      for (const frame of frames) socket.ws.emit('CB:message', await decodeBinaryNode(handler.decrypt(frame)))
+      await all
+    })
+    if (got.join() !== ids.join()) throw new Error('not in order')
+    return took
+  }
+}
+
+const paths = new Map()
+for (const [name, state] of [['receive-files', fileState], ['receive-memory', memoryState]]) {
+  benches[name] = async seconds => {
+    if (!paths.has(name)) paths.set(name, await receivePath(await state()))
+    return timed(seconds, 500, paths.get(name))
+  }
+}
+
 console.log = () => {}
 console.info = () => {}
 console.warn = () => {}
@@ -247,3 +336,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   }
   process.stdout.write(JSON.stringify(answer) + '\n')
 }
+process.exit(0)  // its sockets would keep it

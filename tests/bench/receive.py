@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import statistics
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from waton._core import PreKeyBundle
 from waton.capture.journal import Journal
 from waton.capture.recorder import Recorder
 from waton.client.client import Client, ClientConfig
@@ -33,13 +35,13 @@ from waton.protocol.connection import Connection, NodeReceived
 from waton.protocol.credentials import Credentials, KeyPair
 from waton.protocol.noise import ROOT_SERIAL, Certificate, ServerHandshake, issue_certificate
 from waton.protocol.signal_repo import EncType, LocalIdentity, PreKeyLookup
-from waton.protocol.stanza.encrypt import Bundle, SignedPrekey
 from waton.protocol.stanza.message import Enc, IncomingMessage, MessageType
 from waton.protocol.trace import Tracer
 from waton.utils.padding import pad
-from waton._core import PreKeyBundle
 
 CHATS = 5
+GOAL = 3000
+"""Messages a second, on one core."""
 TEXT = "a text as people send them, neither short nor long, with a word or two more than needed"
 ME = Jid.parse("15550000001:3@s.whatsapp.net")
 MY_LID = Jid.parse("200000000000001:3@lid")
@@ -269,6 +271,40 @@ class ReceivePath:
         await self.store.close()
         if self.recorder is not None:
             self.recorder.close()
+
+
+class Receiving:
+    """The receive path as a benchmark beside others: opened at the first batch, in an event loop of its own."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._path: ReceivePath | None = None
+        self._processor: list[float] = []
+
+    def batch(self, count: int) -> float:
+        """Seconds by the wall for so many messages."""
+        if self._path is None:
+            self._directory = tempfile.TemporaryDirectory(prefix="waton-bench-")
+            self._path = ReceivePath(Path(self._directory.name), records=False)
+            self._runner.run(self._path.open())
+        wall, processor = self._runner.run(self._path.batch(count))
+        self._processor.append(processor / count)
+        return wall
+
+    def summary(self) -> str:
+        """What one core does, when it was measured."""
+        if not self._processor:
+            return ""
+        rate = 1 / statistics.median(self._processor)
+        return f"; receiving takes {1e6 / rate:.0f} us of processor time a message: {rate:.0f}/s (goal {GOAL}/s)"
+
+    def close(self) -> None:
+        if self._path is not None:
+            self._runner.run(self._path.close())
+        if self._directory is not None:
+            self._directory.cleanup()
+        self._runner.close()
 
 
 async def measure(count: int, batches: int, *, records: bool) -> list[tuple[float, float]]:

@@ -10,13 +10,15 @@ import pytest
 
 from tests.support.memory_store import MemoryStore
 from tests.support.waton_client import WatonPeer, waton_peer
-from waton.client.events import MessageUndecryptable
+from waton.client import retry_manager
+from waton.client.events import MessagesUpsert, MessageUndecryptable
 from waton.errors import RetryReason
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.lab.phone import Phone
 from waton.lab.server import Lab
 from waton.ports import RecordKind
+from waton.protocol.stanza.message import Enc, IncomingMessage
 from waton.protocol.stanza.retry import RetryRequest
 
 pytestmark = pytest.mark.timeout(60)
@@ -99,6 +101,46 @@ async def test_what_a_phone_cannot_read_is_sent_again_to_it_alone(lab: Lab, wher
         if where == "group":
             assert [message.text for message in bob.messages] == ["one", "two", "three"]
         assert [trace.detail for trace in waton.traces if trace.name == "retry"]
+
+
+async def test_what_our_phone_has_given_us_is_not_asked_for_any_more(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ada is gone when she is asked; when she comes back, her answer is no news."""
+    monkeypatch.setattr(retry_manager, "PHONE_SECONDS", 0.1)
+    owner, ada = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(owner)
+        await ada.send_text(waton.lid, "one")
+        await waton.message("one")
+        lose(waton, RecordKind.SESSION)
+        await ada.send_text(waton.lid, "two")
+        ada.offline()
+        assert not (await unread(waton)).is_resolved
+        await waton.message("two")
+        assert (await unread(waton)).is_resolved
+        assert await waton.store.keys(RecordKind.RETRY, "in ") == []
+        ada.online()
+        await told(waton, "message", "duplicate")
+        await ada.send_text(waton.lid, "three")
+        await waton.message("three")
+        assert not [event for event in waton.events if isinstance(event, MessagesUpsert)]
+        assert await waton.store.keys(RecordKind.RETRY, "in ") == []
+
+
+async def test_an_unreadable_copy_of_what_was_read_is_no_news(lab: Lab) -> None:
+    owner, ada = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(owner)
+        id = await ada.send_text(waton.lid, "one")
+        await waton.message("one")
+        device = lab.service.world.locate(waton.lid.with_device(1))
+        assert device is not None
+        copy = IncomingMessage(id, ada.lid, 1, "text", (Enc("msg", b"nothing that anybody can read"),))
+        lab.service.deliveries.put(device, copy.to_node())
+        await told(waton, "message", "unreadable copy")
+        await ada.send_text(waton.lid, "two")
+        await waton.message("two")
+        assert not [event for event in waton.events if isinstance(event, MessageUndecryptable)]
+        assert await waton.store.keys(RecordKind.RETRY, "in ") == []
 
 
 async def test_a_request_that_cannot_be_answered_now_is_answered_when_it_comes_again(lab: Lab) -> None:

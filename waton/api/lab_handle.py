@@ -84,6 +84,14 @@ class PhoneHandle(GroupCalls):
 
         await self._thread.wait(register())
 
+    async def lose_sessions(self) -> None:
+        """Restore an old backup: the same identity, no session, no sender key. It has to ask again for what comes."""
+
+        async def lose() -> None:
+            self._phone.lose_sessions()
+
+        await self._thread.wait(lose())
+
     async def next_message(self, timeout: float = 10.0) -> PhoneMessage:
         """The next message from somebody else that was not asked for yet. Raises TimeoutError."""
         return await self._thread.wait(self._phone.next_message(timeout))

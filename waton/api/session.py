@@ -36,6 +36,7 @@ from waton.infra.storage_sqlite import SqliteStore
 from waton.infra.websocket import WebSocketConnector
 from waton.jid import Jid
 from waton.protocol.binary_node import Node
+from waton.protocol.message import message_id
 from waton.protocol.noise import PRODUCTION_ROOT
 from waton.protocol.trace import Trace, Tracer
 
@@ -272,9 +273,20 @@ class Session:
         await self._hop(self.client.wait_status(ConnectionStatus.QR, timeout))
         return self.connection.qr or ""
 
-    async def send_text(self, to: Jid | str, text: str) -> SendResult:
-        """Send a text to a person: "15550001234@s.whatsapp.net", "...@lid", or digits for a phone number."""
-        return await self._hop(self.client.send_text(address(to), text))
+    async def send_text(self, to: Jid | str, text: str, *, id: str | None = None) -> SendResult:
+        """Send a text to a person or a group, and wait until the server has taken it; see Client.send_text.
+
+        Args:
+            to: "15550001234@s.whatsapp.net", "...@lid", "...@g.us", or digits for a phone number.
+            text: what to say.
+            id: from new_id(), for whoever tries again: what was sent under it already is not sent again.
+        """
+        return await self._hop(self.client.send_text(address(to), text, id=id))
+
+    def new_id(self) -> str:
+        """An id for a message to come; see send_text."""
+        client = self.client
+        return message_id(client.credentials.me, client.clock.now(), client.entropy.take(16))
 
     async def mark_read(self, message: MessagesUpsert) -> None:
         """Tell the author that a message was read."""

@@ -166,20 +166,21 @@ class Account:
         client.background(client.settings.ask_blocklist())
         client.background(self._ask_privacy())
         await asyncio.sleep(0)  # these ask before we say that we are there, as Baileys does; the answers can wait
+        await self.announce(is_online=client.config.announces)
         await self._say_session()
-        if client.config.announces:
-            await self.announce()
         await client.retries.open()
 
-    async def announce(self) -> None:
-        """Say that somebody is looking, if there is a name to say it under. Raises Disconnected."""
+    async def announce(self, *, is_online: bool) -> None:
+        """Say whether somebody is looking, if there is a name to say it under. Raises Disconnected."""
         client, name = self._client, self.credentials.push_name or self._client.config.push_name
         if not name:
             return
-        self.is_online = True
-        client.pipeline.publish(OnlineUpdate(True))
-        await self._say_session()
-        await client.send_node(Node("presence", {"name": name.replace("@", ""), "type": "available"}))
+        self.is_online = is_online
+        client.pipeline.publish(OnlineUpdate(is_online))
+        if is_online:
+            await self._say_session()
+        type = "available" if is_online else "unavailable"
+        await client.send_node(Node("presence", {"name": name.replace("@", ""), "type": type}))
 
     async def _ask_privacy(self) -> None:
         await self._client.settings.ask_privacy()

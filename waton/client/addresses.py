@@ -19,7 +19,7 @@ src/client/lid_pn.rs (which sources may overrule).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from waton.client.event_pipeline import Step
@@ -47,9 +47,9 @@ _PLAIN: Final[Mapping[str, JidServer]] = {
 class Reader(Protocol):
     """What can load records: a store, or a step."""
 
-    async def load(self, kind: RecordKind, key: str) -> bytes | None: ...
+    def load(self, kind: RecordKind, key: str) -> Awaitable[bytes | None]: ...
 
-    async def load_many(self, kind: RecordKind, keys: Iterable[str]) -> dict[str, bytes]: ...
+    def load_many(self, kind: RecordKind, keys: Iterable[str]) -> Awaitable[dict[str, bytes]]: ...
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
@@ -86,13 +86,18 @@ async def alternate(reader: Reader, jid: Jid) -> Jid | None:
     return None if known is None else _other(jid, known)
 
 
+async def alternate_many(reader: Reader, jids: Iterable[Jid]) -> dict[Jid, Jid]:
+    """The other address of each device that has one we know, with one question for all."""
+    keys = {jid: _key(jid) for jid in jids if jid.server in _LID_OF or jid.server in _PN_OF}
+    known = await reader.load_many(RecordKind.LID_MAPPING, set(keys.values())) if keys else {}
+    return {jid: _other(jid, known[key]) for jid, key in keys.items() if key in known}
+
+
 async def known_as(reader: Reader, jids: Iterable[Jid]) -> frozenset[Jid]:
     """Every address these people are known to have, each without a device."""
-    found: set[Jid] = set()
-    for jid in jids:
-        for address in filter(None, (jid, await alternate(reader, jid))):
-            found |= {address.bare, _plain(address)}
-    return frozenset(found)
+    people = list(jids)
+    others = await alternate_many(reader, people)
+    return frozenset(form for jid in (*people, *others.values()) for form in (jid.bare, _plain(jid)))
 
 
 async def forms(reader: Reader, jids: Iterable[Jid]) -> frozenset[str]:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from waton.client import addresses
+from waton.client import addresses, read_receipts
 from waton.client.account import Account
 from waton.client.account_settings import AccountSettings
 from waton.client.backoff import Backoff
@@ -24,7 +24,7 @@ from waton.client.decryption import Decryption
 from waton.client.devices import DeviceLists
 from waton.client.dispatch import Dispatch
 from waton.client.event_pipeline import EventPipeline, Step
-from waton.client.events import ConnectionStatus, ConnectionUpdate, MessagesUpsert
+from waton.client.events import ConnectionStatus, ConnectionUpdate, MessageKey, MessagesUpsert
 from waton.client.groups import Groups
 from waton.client.handlers import Subscriber
 from waton.client.identities import Identities
@@ -52,12 +52,17 @@ from waton.protocol.connection import NodeReceived
 from waton.protocol.credentials import Credentials
 from waton.protocol.noise import PRODUCTION_ROOT
 from waton.protocol.stanza import iq
+from waton.protocol.stanza.receipt import ReceiptType
+from waton.protocol.stanza.usync import UserResult
 from waton.protocol.trace import Layer, Tracer, Way
 
 PRODUCTION_URL = "wss://web.whatsapp.com/ws/chat"
 _MOST_NAMES = 10_000
 _CLOSING_PATIENCE = 5.0
 """Seconds that subscribers get to finish when the client closes."""
+
+
+FindMessage: TypeAlias = Callable[[MessageKey], Awaitable[proto.Message | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,16 @@ class ClientConfig:
     """Begin with a Noise IK handshake when the server's key is known from before."""
     max_retries: int = 5
     """How often one message is asked for again, and given again to one device."""
+    retry_delay: float = 0.25
+    """Seconds that each further request for one message waits longer than the one before it."""
+    recreate_sessions: bool = True
+    """Make a session anew, once an hour at most, when messages in it cannot be read; False only where keys say so."""
+    find_message: FindMessage | None = None
+    """Asked for a message of ours that somebody cannot read and that is older than what is kept (seven days). It gets
+    the key, and must look for chat and id together: whoever asks knows the id."""
+    ignores: Callable[[Jid], bool] | None = None
+    """Conversations, by the address on the wire, whose messages, receipts, calls and presences are passed over. They
+    are acknowledged; sender keys in them are lost. What tells of keys, devices and groups is always taken."""
     identity_policy: IdentityPolicy = IdentityPolicy.TRUST
     """What to do when somebody comes with another identity key. Told by an event in any case."""
     rotate_every: float = ROTATE_EVERY
@@ -254,6 +269,7 @@ class Client:
             await self.lanes.close(timeout=5.0)
             await self._end_tasks()
             await self.pipeline.close(_CLOSING_PATIENCE)
+            await self._end_tasks()  # what the last steps have begun
 
     async def _end_tasks(self) -> None:
         for task in list(self._tasks):
@@ -362,15 +378,31 @@ class Client:
         if entry.node.tag == "message" and entry.is_first:
             await self.sender.settle(step, node, entry.name[1])
 
-    async def mark_read(self, message: MessagesUpsert) -> None:
-        """Tell the author that a message was read, or our own devices alone where the owner keeps that to himself.
+    async def mark_read(self, *messages: MessagesUpsert) -> None:
+        """Tell the authors that messages were read, or our own devices alone where the owner keeps that to himself.
 
+        Args:
+            messages: of any conversations; those of one author in one conversation go together.
         Raises:
             Disconnected: there is no connection.
             IqError, QueryTimeout: what the owner wants told could not be asked.
         """
-        tells_author = await self.settings.tells_reading()
-        await self.send_node(self.receiver.read_receipt(message, tells_author=tells_author))
+        tells_authors = await self.settings.tells_reading()
+        type = ReceiptType.READ if tells_authors else ReceiptType.READ_SELF
+        await self.send_receipts([message.key for message in messages], type)
+
+    async def send_receipts(self, keys: Iterable[MessageKey], type: ReceiptType) -> None:
+        """Say of messages of others that they were read, played ...; see read_receipts. Raises Disconnected."""
+        for receipt in read_receipts.gathered(keys, type, self.clock.now()):
+            await self.send_node(receipt.to_node())
+
+    async def request_resend(self, key: MessageKey) -> str:
+        """Ask our phone for a message that could not be read, now. See Retries.ask_phone."""
+        return await self.retries.ask_phone(key)
+
+    async def on_whatsapp(self, *phones: str) -> list[UserResult]:
+        """Who of these phone numbers is on WhatsApp, and by which addresses. See People.on_whatsapp."""
+        return await self.people.on_whatsapp(phones)
 
     async def on_node(self, event: NodeReceived) -> None:
         """Take a stanza that answers no query; in the order of arrival. See Dispatch."""

@@ -20,7 +20,7 @@ from waton._core import PreKeyMessage
 from waton.client import addresses
 from waton.client.envelope import Envelope, message_place
 from waton.client.event_pipeline import Step
-from waton.errors import DecodeError, DecryptError, DecryptReason, UntrustedIdentity
+from waton.errors import DecodeError, DecryptError, DecryptReason, StorageError, UntrustedIdentity
 from waton.jid import Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import message as content
@@ -79,7 +79,7 @@ class Reading:
     @property
     def contents(self) -> list[Opened]:
         """Those that say something; a sender key alone says nothing."""
-        return [one for one in self.opened if content.kind_of(one.message)]
+        return [one for one in self.opened if content.says_something(one.message)]
 
     @property
     def failure(self) -> Unopened | None:
@@ -126,9 +126,10 @@ class Decryption:
 
     async def _open(self, step: Step, envelope: Envelope, enc: Enc) -> bytes:
         author = envelope.stanza.author
-        if enc.type in (EncType.PKMSG, EncType.MSG):
+        # Only people's devices have sessions; a bot's or a newsletter's name would read as somebody's number.
+        if enc.type in (EncType.PKMSG, EncType.MSG) and author.is_user:
             return unpad(await self._open_session(step, author, enc))
-        if enc.type == EncType.SKMSG and envelope.chat.is_group:
+        if enc.type == EncType.SKMSG and envelope.chat.is_group and author.is_user:
             return unpad(await self._open_group(step, envelope.chat, author, enc))
         if enc.type == EncType.MSMSG:
             return await self._open_bot(step, envelope, enc)
@@ -208,6 +209,11 @@ class Decryption:
             )
         except DecryptError as error:
             raise DecryptError(error.reason, author) from error
+        except StorageError:
+            if record is None:
+                raise
+            step.transition("session", "damaged", "none", device=author.device)
+            return await self._decrypt(step, author, None, trusted, enc)
 
     async def _prekeys(self, step: Step, enc: Enc) -> signal_repo.PreKeyLookup | None:
         """The private prekeys a pkmsg names, as far as we have them."""
@@ -232,7 +238,10 @@ class Decryption:
     async def _open_group(self, step: Step, group: Jid, author: Jid, enc: Enc) -> bytes:
         name = sender_key_name(group, await addresses.canonical(step, author))
         cipher = GroupCipher(await step.load(RecordKind.SENDER_KEY, name))
-        opened = cipher.decrypt(enc.ciphertext, sender=author)
+        try:
+            opened = cipher.decrypt(enc.ciphertext, sender=author)
+        except StorageError:  # damaged: the author tells us anew
+            raise DecryptError(DecryptReason.NO_SENDER_KEY, author) from None
         step.save(RecordKind.SENDER_KEY, name, opened.record)
         step.transition("sender_key", "ready", "advanced")
         return opened.plaintext
@@ -245,9 +254,17 @@ class Decryption:
         name = sender_key_name(chat, await addresses.canonical(step, author))
         cipher = GroupCipher(await step.load(RecordKind.SENDER_KEY, name))
         try:
-            known = cipher.process(distribution).record
+            known = _process(cipher, distribution).record
         except (DecodeError, DecryptError):
             step.transition("sender_key", "told", "refused")
             return
         step.save(RecordKind.SENDER_KEY, name, known)
         step.transition("sender_key", "unknown" if cipher.record is None else "known", "told")
+
+
+def _process(cipher: GroupCipher, distribution: bytes) -> GroupCipher:
+    """With this key as well; a damaged record holds nothing that could be kept."""
+    try:
+        return cipher.process(distribution)
+    except StorageError:
+        return GroupCipher().process(distribution)

@@ -16,6 +16,7 @@ from waton.client import addresses, node_events, notifications
 from waton.client.envelope import IncomingKind, classify_incoming_node
 from waton.client.events import OfflineDrained
 from waton.errors import Disconnected, DisconnectReason, RemoteProtocolError
+from waton.jid import SERVER
 from waton.protocol.binary_node import Node, StanzaError, get_jid, get_text
 from waton.protocol.connection import NodeReceived
 from waton.protocol.stanza import iq, stream
@@ -59,7 +60,7 @@ class Dispatch:
     def _on_presence(self, event: NodeReceived) -> None:
         with suppress(StanzaError):  # of nobody
             told = node_events.presence_event(event.node)
-            if told is not None:
+            if told is not None and not self._is_ignored(event.node):
                 self._client.pipeline.publish(told, event.trace)
 
     async def _to_lane(self, event: NodeReceived) -> None:
@@ -87,6 +88,9 @@ class Dispatch:
 
     async def _handle(self, event: NodeReceived, send: Send) -> None:
         node = event.node
+        if self._is_ignored(node):
+            await self._acknowledge(event, send)
+            return
         match node.tag:
             case "message":
                 await self._client.receiver.on_message(event, send)
@@ -96,6 +100,20 @@ class Dispatch:
                 await notifications.on_notification(self._client, event, send)
             case _:
                 await self._on_call(event, send)
+
+    def _is_ignored(self, node: Node) -> bool:
+        """Of a conversation that whoever uses this client wants to hear nothing of; see ClientConfig.ignores."""
+        ignores = self._client.config.ignores
+        is_retry = node.tag == "receipt" and get_text(node, "type") == ReceiptType.RETRY
+        if ignores is None or is_retry or node.tag == "notification":
+            return False
+        try:
+            sender, recipient = get_jid(node, "from"), get_jid(node, "recipient")
+        except StanzaError:
+            return False  # its handler refuses it
+        is_own = sender is not None and self._client.is_me(sender)
+        chat = recipient if is_own and recipient is not None else sender
+        return chat is not None and chat != SERVER and ignores(chat.bare)
 
     async def _on_call(self, event: NodeReceived, send: Send) -> None:
         try:

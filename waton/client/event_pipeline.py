@@ -35,7 +35,7 @@ from waton.client.events import (
 )
 from waton.client.events import lane_of as conversation_of
 from waton.client.handlers import Handlers, Parcel, Subscriber
-from waton.client.lanes import LaneLoad
+from waton.client.lanes import TURN, LaneLoad
 from waton.errors import Disconnected, StorageError
 from waton.ports import Clock, RecordKind, Store, StoredEvent, UnitOfWork
 from waton.protocol.binary_node import Node
@@ -238,8 +238,12 @@ class EventPipeline:
             await through
 
     async def _finish_sealed(self) -> None:
+        done = 0
         try:
             while self._sealed:
+                done += 1
+                if done % TURN == 0:
+                    await asyncio.sleep(0)
                 sealed = self._sealed.popleft()
                 try:
                     await sealed.durable

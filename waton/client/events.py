@@ -103,7 +103,7 @@ class OfflineDrained(_Quiet):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class OnlineUpdate(_Quiet):
-    """Emitted when we announce ourselves as there. Baileys: isOnline."""
+    """Emitted when we say whether somebody is looking. Baileys: isOnline."""
 
     type: ClassVar[str] = "connection.update"
     kind: ClassVar[str] = "online"

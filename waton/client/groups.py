@@ -38,10 +38,16 @@ class KeyHolders:
 
     key_id: int | None = None
     devices: frozenset[Jid] = frozenset()
+    """Whoever may have it: while one of them is no longer among the group's, it is not used."""
+    again: frozenset[Jid] = frozenset()
+    """Those of them that are told it once more: they could not read with it, or got it out of turn."""
 
     def to_json(self) -> bytes:
         """The stored form."""
-        return json.dumps({"key_id": self.key_id, "devices": sorted(map(str, self.devices))}).encode()
+        values: dict[str, object] = {"key_id": self.key_id, "devices": sorted(map(str, self.devices))}
+        if self.again:
+            values["again"] = sorted(map(str, self.again))
+        return json.dumps(values).encode()
 
     @staticmethod
     def from_json(data: bytes | None) -> KeyHolders:
@@ -50,9 +56,14 @@ class KeyHolders:
             return KeyHolders()
         try:
             values = json.loads(data)
-            return KeyHolders(values["key_id"], frozenset(map(Jid.parse, values["devices"])))
-        except (ValueError, KeyError, TypeError) as error:
+            devices, again = (frozenset(map(Jid.parse, listed)) for listed in (values["devices"], values.get("again", ())))
+            return KeyHolders(values["key_id"], devices, again)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StorageError("sender_key_sent") from error
+
+    def lacking(self, devices: Iterable[Jid]) -> list[Jid]:
+        """Those that have to be told it."""
+        return [device for device in devices if device not in self.devices or device in self.again]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,8 +75,8 @@ class OwnKey:
     holders: KeyHolders
 
     def lacking(self, devices: Iterable[Jid]) -> list[Jid]:
-        """Those that have not been told it."""
-        return [device for device in devices if device not in self.holders.devices]
+        """Those that have to be told it."""
+        return self.holders.lacking(devices)
 
 
 class Groups:
@@ -148,10 +159,10 @@ class Groups:
     async def lacking(self, group: Jid, me: Jid, devices: Sequence[Jid]) -> list[Jid]:
         """Those of the devices that will have to be told our key, as it looks without a lock."""
         store = self._client.store
-        cipher = GroupCipher(await store.load(RecordKind.SENDER_KEY, await self.own_name(store, group, me)))
-        holders = KeyHolders.from_json(await store.load(RecordKind.SENDER_KEY_SENT, str(group)))
+        cipher = _cipher(await store.load(RecordKind.SENDER_KEY, await self.own_name(store, group, me)))
+        holders = _holders(await store.load(RecordKind.SENDER_KEY_SENT, str(group)))
         anew = self._why_anew(group, cipher, holders, devices)
-        return list(devices) if anew else [device for device in devices if device not in holders.devices]
+        return list(devices) if anew else holders.lacking(devices)
 
     @staticmethod
     async def own_name(reader: addresses.Reader, group: Jid, me: Jid) -> str:
@@ -161,8 +172,8 @@ class Groups:
     async def own_key(self, step: Step, group: Jid, me: Jid, devices: Collection[Jid]) -> OwnKey:
         """Our key for a group of these devices, made anew when it has to be. Hold the group's lock."""
         name = await self.own_name(step, group, me)
-        cipher = GroupCipher(await step.load(RecordKind.SENDER_KEY, name))
-        holders = KeyHolders.from_json(await step.load(RecordKind.SENDER_KEY_SENT, str(group)))
+        cipher = _cipher(await step.load(RecordKind.SENDER_KEY, name))
+        holders = _holders(await step.load(RecordKind.SENDER_KEY_SENT, str(group)))
         why = self._why_anew(group, cipher, holders, devices)
         if why:
             cipher = cipher.fresh(entropy=self._client.entropy.take(68))
@@ -183,20 +194,39 @@ class Groups:
 
     def told(self, step: Step, group: Jid, key: OwnKey, devices: Iterable[Jid]) -> None:
         """Store that these devices are told our key by the stanza of this step."""
-        holders = replace(key.holders, devices=key.holders.devices | frozenset(devices))
+        told = frozenset(devices)
+        holders = replace(key.holders, devices=key.holders.devices | told, again=key.holders.again - told)
         if holders != key.holders or not holders.devices:
             step.save(RecordKind.SENDER_KEY_SENT, str(group), holders.to_json())
         self._keyed.add(group)
-        # A key that was just made is held by those it is told now; what was stale before is told anew with it.
-        for device in self._stale.pop(group, ()) if not key.holders.devices else ():
+        if not key.holders.devices:
+            self._renewed(step, group)
+
+    def _renewed(self, step: Step, group: Jid) -> None:
+        """A key was just made: what was stale before is told anew with it. In memory once that is on the disk."""
+        over = frozenset(self._stale.get(group, ()))
+        for device in over:
             step.save(RecordKind.SENDER_KEY_SENT, _stale_key(group, device), None)
 
+        async def forget() -> None:
+            left = self._stale.pop(group, set[Jid]()) - over
+            if left:
+                self._stale[group] = left
+
+        if over:
+            step.then(forget)
+
     async def lost(self, step: Step, group: Jid, device: Jid) -> None:
-        """A device says that it cannot read us: it is told our key again with the next message."""
-        holders = KeyHolders.from_json(await step.load(RecordKind.SENDER_KEY_SENT, str(group)))
-        if device in holders.devices:
-            remaining = replace(holders, devices=holders.devices - {device})
-            step.save(RecordKind.SENDER_KEY_SENT, str(group), remaining.to_json())
+        """A device gets our key out of turn, with a message sent again: it is told it once more with the next one.
+
+        It counts as a holder from now on, for it may read on. Hold its lock and the group's.
+        """
+        holders = _holders(await step.load(RecordKind.SENDER_KEY_SENT, str(group)))
+        other = await addresses.alternate(step, device)
+        name = other if other is not None and other in holders.devices else device
+        after = replace(holders, devices=holders.devices | {name}, again=holders.again | {name})
+        if holders.key_id is not None and after != holders:
+            step.save(RecordKind.SENDER_KEY_SENT, str(group), after.to_json())
             step.transition("sender_key", "held", "lost", device=device.device)
 
     async def rotate(self, step: Step, group: Jid, why: str) -> None:
@@ -204,19 +234,40 @@ class Groups:
         step.save(RecordKind.SENDER_KEY_SENT, str(group), None)
         step.transition("sender_key", "held", "to be renewed", why=why)
 
-    def mark_stale(self, step: Step, devices: Iterable[Jid]) -> None:
-        """These devices have other keys of their own now: in every group our key is made anew and told to them.
+    async def mark_stale(self, step: Step, devices: Iterable[Jid]) -> None:
+        """These devices have other keys of their own now: where one holds our key it is made anew and told to it.
 
-        Needs no lock of a group: the mark is a record of its own, taken away with the key that follows.
+        Hold their locks: nobody is told a key without. Needs no lock of a group, for the mark is a record of its own,
+        taken away with the key that follows.
         """
-        for device in devices:
-            for group in self._keyed:
+        changed = {device: json.dumps(str(device)).encode() for device in devices}
+        holders = await step.load_many(RecordKind.SENDER_KEY_SENT, map(str, self._keyed))
+        for group in self._keyed:
+            record = holders.get(str(group), b"")
+            for device in [device for device, quoted in changed.items() if quoted in record]:
                 step.save(RecordKind.SENDER_KEY_SENT, _stale_key(group, device), b"1")
                 self._stale.setdefault(group, set()).add(device)
 
 
 def _stale_key(group: Jid, device: Jid) -> str:
     return f"{group} {device}"
+
+
+def _holders(record: bytes | None) -> KeyHolders:
+    """Who holds our key; nobody knows when the record is damaged, and then the key is made anew."""
+    try:
+        return KeyHolders.from_json(record)
+    except StorageError:
+        return KeyHolders()
+
+
+def _cipher(record: bytes | None) -> GroupCipher:
+    """Our key; none when the record is damaged."""
+    cipher = GroupCipher(record)
+    try:
+        return cipher if cipher.has_own_key else GroupCipher()
+    except StorageError:
+        return GroupCipher()
 
 
 def takes_part(device: Jid) -> bool:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from waton.client.events import Event
-from waton.client.lanes import LaneLoad
+from waton.client.lanes import TURN, LaneLoad
 
 Subscriber: TypeAlias = Callable[[Event], None] | Callable[[Event], Awaitable[None]]
 Report: TypeAlias = Callable[[str, dict[str, str | float], int | None], None]
@@ -161,7 +161,7 @@ class Handlers:
         lane.worker.add_done_callback(self._workers.discard)
 
     async def _work(self, lane: _Lane) -> None:
-        me = lane.worker
+        me, told = lane.worker, 0
         while not self._is_left:
             if lane.parcel is None:
                 if not lane.parcels:
@@ -170,6 +170,9 @@ class Handlers:
             await self._tell(lane, lane.parcel)
             if lane.worker is not me:
                 return
+            told += 1
+            if told % TURN == 0:
+                await asyncio.sleep(0)
         self._end(lane)
 
     async def _tell(self, lane: _Lane, parcel: Parcel) -> None:

@@ -82,7 +82,7 @@ class Identities:
         names = await addresses.known_as(step, [device])
         for name in names:
             self._client.devices.forget(name)
-        self._client.groups.mark_stale(step, [name.with_device(device.device) for name in names])
+        await self._client.groups.mark_stale(step, [name.with_device(device.device) for name in names])
         if device.device == 0:
             self._client.background(self._client.privacy.give_again(device))
 
@@ -167,7 +167,7 @@ class Identities:
                         for name in names:
                             client.devices.forget(name)
                     case IdentityAction.FORGET_SENDER_KEY_DELIVERY:
-                        client.groups.mark_stale(step, [name.with_device(jid.device) for name in names])
+                        await client.groups.mark_stale(step, [name.with_device(jid.device) for name in names])
                     case IdentityAction.REFRESH_AFTER_DRAIN:
                         listed = [str(one) for one in dict.fromkeys([*remembered, jid])][:_MOST_REMEMBERED]
                         step.save(RecordKind.SETTING, _REMEMBERED, json.dumps(listed).encode())

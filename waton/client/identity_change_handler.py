@@ -34,10 +34,10 @@ from typing import Protocol
 from waton.errors import WatonError
 from waton.jid import Jid
 from waton.protocol.binary_node import Node, StanzaError, get_jid, get_text
+from waton.protocol.stanza.receipt import Nack
 
 DEBOUNCE_SECONDS = 5.0
 """Changes of one contact within this time are one change. Source: Baileys identityAssertDebounce."""
-NACK_UNHANDLED = 500
 _MOST_REMEMBERED = 1_024
 
 
@@ -339,7 +339,7 @@ def decide_identity(
             return IdentityDecision(IdentityVerdict.HELD, held, old, fresh)
         case IdentityPolicy.REFUSE:
             refused = (IdentityAction.NACK, IdentityAction.TELL)
-            return IdentityDecision(IdentityVerdict.REFUSED, refused, old, fresh, NACK_UNHANDLED)
+            return IdentityDecision(IdentityVerdict.REFUSED, refused, old, fresh, Nack.UNHANDLED)
 
 
 def fingerprint(key: bytes) -> str:

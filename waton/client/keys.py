@@ -39,6 +39,19 @@ class Keys:
         if stock.content is not None:
             await self._upload(stock, trace)
 
+    async def upload(self, count: int = prekeys.REFILL) -> None:
+        """Upload so many fresh prekeys now, whatever the server has.
+
+        Raises:
+            PrekeyIdsExhausted: there are not so many ids left.
+            IqError, QueryTimeout, Disconnected: the network; they stay pending, and go out when the server runs low.
+        """
+        client = self._client
+        async with client.account.changing() as step:
+            stock = Stock(*prekeys.make(step, client.credentials, count, client.entropy))
+            client.account.keep(step, stock.credentials)
+        await self._upload(stock, None)
+
     async def _upload(self, stock: Stock, trace: int | None) -> None:
         client = self._client
         await client.query("encrypt", iq.IqType.SET, stock.content)

@@ -189,6 +189,8 @@ class Sender:
             raise LocalProtocolError("the server knows no device to send to")
         bundles = await client.sessions.bundles_for([target.wire for target in targets])
         async with client.hold(target.wire for target in targets), client.pipeline.step() as step:
+            if await client.sessions.lost(step, [target.wire for target in targets], bundles):
+                raise _Again
             outgoing.sealed = await client.sessions.seal(step, targets, bundles)
             if not outgoing.sealed.encs:
                 raise LocalProtocolError("no device could be encrypted for")
@@ -231,7 +233,7 @@ class Sender:
         async with client.hold([group, *guess]), client.pipeline.step() as step:
             key = await client.groups.own_key(step, group, outgoing.me, others)
             lacking = key.lacking(others)
-            if not set(lacking) <= set(guess):
+            if not set(lacking) <= set(guess) or await client.sessions.lost(step, lacking, bundles):
                 raise _Again
             return await self._seal_group(step, outgoing, metadata, key, lacking, others, bundles)
 
@@ -404,7 +406,8 @@ class Sender:
         if sent.category == PEER_CATEGORY:
             return
         key = MessageKey(sent.chat, id, True, self._own_address(sent.chat))
-        step.emit(MessagesUpdate(key, status, SERVER, t if t is not None else int(self._client.clock.now())))
+        when = t if t is not None else int(self._client.clock.now())
+        step.emit(MessagesUpdate(key, status, SERVER, when, error=error))
         step.transition("message", "pending", status.name.lower(), id=id)
 
     async def _result(self, outgoing: _Outgoing, answer: Node) -> SendResult:

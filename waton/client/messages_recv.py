@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from waton.client import placeholders
+from waton.client import addresses, placeholders
 from waton.client.decryption import MALFORMED, UNTRUSTED, Reading
 from waton.client.envelope import (
     Envelope,
@@ -62,15 +62,13 @@ from waton.protocol import proto
 from waton.protocol.binary_node import Node, StanzaError
 from waton.protocol.connection import NodeReceived
 from waton.protocol.stanza.message import IncomingMessage
-from waton.protocol.stanza.receipt import Receipt, ReceiptType, ack
+from waton.protocol.stanza.receipt import Nack, Receipt, ReceiptType, ack
 from waton.protocol.trace import Layer, Way
 
 if TYPE_CHECKING:
     from waton.client.client import Client
 
 Send = Callable[[Node, int | None], Awaitable[None]]
-NACK_PARSING = 487
-NACK_UNHANDLED = 500
 RECEIVED_SECONDS = 14 * 86_400
 """How long a message id is remembered as told."""
 
@@ -114,7 +112,7 @@ async def decode_incoming_message_node(client: Client, step: Step, node: Node) -
     decoded = Decoded(envelope, reading, _content(stanza, reading))
     decoded.failure = "" if decoded.message is not None else _failure(stanza, reading)
     if decoded.message is not None:
-        decoded.was_told = await step.load(RecordKind.RECEIVED, received_key(envelope.key)) is not None
+        decoded.was_told = await _was_told(step, envelope.key)
         if not decoded.was_told:
             decoded.outcome = await _meaning(client, step, envelope, decoded.message)
     return decoded
@@ -128,8 +126,8 @@ async def _learn(client: Client, step: Step, envelope: Envelope) -> None:
 
 
 def _content(stanza: IncomingMessage, reading: Reading) -> proto.Message | None:
-    """All that the ciphertexts say, in one message."""
-    if stanza.plaintext is not None and not stanza.encs:
+    """All that the ciphertexts say, in one message; a newsletter has none. Nobody else's word counts unencrypted."""
+    if stanza.plaintext is not None and stanza.sender.is_newsletter and not stanza.encs:
         with suppress(DecodeError):
             return content.parse_message(stanza.plaintext)
     contents = reading.contents
@@ -149,6 +147,14 @@ def _failure(stanza: IncomingMessage, reading: Reading) -> str:
     if stanza.plaintext is not None:
         return MALFORMED
     return Failure.ABSENT if stanza.unavailable is None else Failure.unavailable(stanza.unavailable)
+
+
+async def _was_told(step: Step, key: MessageKey) -> bool:
+    """Whether this message was told before, under whichever addresses of its chat and its author."""
+    others = await addresses.alternate_many(step, (key.chat, key.author))
+    chats, authors = [{jid, others.get(jid, jid)} for jid in (key.chat, key.author)]
+    places = [received_key(replace(key, chat=chat, author=author)) for chat in chats for author in authors]
+    return bool(await step.load_many(RecordKind.RECEIVED, places))
 
 
 async def _meaning(client: Client, step: Step, envelope: Envelope, message: proto.Message) -> Outcome:
@@ -200,7 +206,7 @@ class Receiver:
             stanza = IncomingMessage.from_node(event.node)
             envelope_of(stanza, client.is_me)
         except RemoteProtocolError:
-            await self.refuse(event, send, NACK_PARSING)
+            await self.refuse(event, send, Nack.PARSING)
             return
         people = [jid for jid in (stanza.author, stanza.author_alt) if jid is not None]
         async with client.hold(people), client.pipeline.step(send, parent=event.trace, wait=False) as step:
@@ -240,6 +246,11 @@ class Receiver:
     async def _unread(self, step: Step, decoded: Decoded, event: NodeReceived) -> None:
         envelope, client = decoded.envelope, self._client
         key, stanza = envelope.key, envelope.stanza
+        if await _was_told(step, key):
+            # Another copy of what was told, as when an answer crosses the phone's: there is nothing to ask for.
+            step.transition("message", "received", "unreadable copy", id=key.id, reason=decoded.failure)
+            step.acknowledge(ack(event.node, me=client.credentials.me))
+            return
         asked = await client.retries.ask(step, envelope, decoded.failure)
         if decoded.failure == UNTRUSTED:
             client.identities.hold(step, stanza.author, event.node)
@@ -288,7 +299,7 @@ class Receiver:
     async def _take_from_phone(self, step: Step, received: Received) -> None:
         """A message that could not be read, as our phone has it."""
         mine, place = self._client.credentials, received_key(received.key)
-        if await step.load(RecordKind.RECEIVED, place) is not None:
+        if await _was_told(step, received.key):
             return
         until = self._client.clock.now() + RECEIVED_SECONDS
         step.save(RecordKind.RECEIVED, place, str(received.key.author).encode(), until=until)
@@ -315,14 +326,6 @@ class Receiver:
         seen = ReceiptType.DELIVERED if self._client.account.is_online else ReceiptType.INACTIVE
         type = ReceiptType.SENDER if key.from_me else seen
         return [Receipt((key.id,), stanza.sender, type, participant=stanza.participant).to_node()]
-
-    def read_receipt(self, message: MessagesUpsert, *, tells_author: bool = True) -> Node:
-        """The read receipt for a message we got; with tells_author=False only our other devices learn of it."""
-        key = message.key
-        participant = key.author if key.chat.is_group else None
-        now = int(self._client.clock.now())
-        type = ReceiptType.READ if tells_author else ReceiptType.READ_SELF
-        return Receipt((key.id,), key.chat, type, participant=participant, t=now).to_node()
 
     async def refuse(self, event: NodeReceived, send: Send, error: int) -> None:
         """Acknowledge with an error what cannot be taken."""
@@ -356,7 +359,7 @@ class Receiver:
                 await self._client.retries.on_request(receipt, event, send)
                 return
         except RemoteProtocolError:
-            await self.refuse(event, send, NACK_PARSING)
+            await self.refuse(event, send, Nack.PARSING)
             return
         async with self._client.pipeline.step(send, parent=event.trace, wait=False) as step:
             await self._note(step, receipt)

@@ -179,7 +179,7 @@ def _meaning(case: _Case) -> Outcome:
         if kind in present:
             return handler(case)
     carries_key = any(place.HasField("senderKeyDistributionMessage") for place in (case.received.message, case.body))
-    return Outcome() if carries_key and not content.kind_of(case.body) else _shown(case)
+    return Outcome() if carries_key and not content.says_something(case.body) else _shown(case)
 
 
 def _shown(case: _Case) -> Outcome:

@@ -19,6 +19,8 @@ from waton._core import PreKeyBundle, session_base_key
 from waton.client import addresses, placeholders
 from waton.client.envelope import Envelope
 from waton.client.event_pipeline import Step
+from waton.client.events import MessageKey
+from waton.client.message_keys import Me
 from waton.client.message_outcome import Received
 from waton.client.outbox import Entry
 from waton.client.retry_counters import (
@@ -44,9 +46,10 @@ from waton.client.retry_manager import (
     RetryManager,
     TryAlternate,
 )
+from waton.client.retry_rules import Failure
 from waton.client.sent_messages import SentMessage
 from waton.client.sessions import Bundles, Target
-from waton.errors import RemoteProtocolError, StorageError
+from waton.errors import LocalProtocolError, RemoteProtocolError, StorageError
 from waton.jid import Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import message as content
@@ -54,6 +57,7 @@ from waton.protocol import proto
 from waton.protocol.binary_node import Node
 from waton.protocol.connection import NodeReceived
 from waton.protocol.group_cipher import GroupCipher
+from waton.protocol.message_labels import labels_of
 from waton.protocol.stanza.encrypt import Bundle
 from waton.protocol.stanza.message import Enc, OutgoingMessage
 from waton.protocol.stanza.receipt import Receipt, ack
@@ -101,7 +105,8 @@ class Retries:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.policy = RetryManager(client.config.max_retries)
+        config = client.config
+        self.policy = RetryManager(config.max_retries, delay=config.retry_delay, recreates=config.recreate_sessions)
 
     # --- what we could not read ---------------------------------------------------------------------------------------
 
@@ -161,14 +166,17 @@ class Retries:
 
     async def resolved(self, step: Step, envelope: Envelope) -> bool:
         """The message could be read after all. Returns whether it had been asked for."""
-        author = await addresses.canonical(step, envelope.stanza.author)
-        key = ask_key(await addresses.canonical(step, envelope.key.chat), author, envelope.key.id)
+        key = await self._asked_under(step, envelope.key.chat, envelope.stanza.author, envelope.key.id)
         if await step.load(RecordKind.RETRY, key) is None:
             return False
         step.save(RecordKind.RETRY, key, None)
         step.save(RecordKind.PLACEHOLDER, envelope.key.id, None)
         step.transition("retry", "asked", "resolved", id=envelope.key.id)
         return True
+
+    @staticmethod
+    async def _asked_under(step: Step, chat: Jid, author: Jid, id: str) -> str:
+        return ask_key(await addresses.canonical(step, chat), await addresses.canonical(step, author), id)
 
     # --- the phone ----------------------------------------------------------------------------------------------------
 
@@ -192,12 +200,34 @@ class Retries:
 
     async def _ask_phone(self, id: str, seconds: float) -> None:
         """Ask our phone for a message, unless it could be read by then."""
-        client = self._client
         await asyncio.sleep(seconds)
-        record = await client.store.load(RecordKind.PLACEHOLDER, id)
+        record = await self._client.store.load(RecordKind.PLACEHOLDER, id)
+        if record is not None:
+            await self._ask_for(placeholders.Placeholder.from_json(record))
+
+    async def ask_phone(self, key: MessageKey) -> str:
+        """Ask our phone for a message now, whether it waits to be read or was never seen here.
+
+        It comes as an event of its own, unless it was told before; the phone may not have it, and then nothing comes.
+
+        Returns:
+            the id of the question, which is the `request_id` of what comes.
+        Raises:
+            LocalProtocolError: a message of another chat waits under this id.
+            Disconnected: there is no connection.
+        """
+        client = self._client
+        record = await client.store.load(RecordKind.PLACEHOLDER, key.id)
         if record is None:
-            return
+            now = int(client.clock.now())
+            return await self._ask_for(placeholders.Placeholder(key, key.chat, now, Failure.ABSENT))
         kept = placeholders.Placeholder.from_json(record)
+        if kept.key.chat != key.chat:
+            raise LocalProtocolError("a message of another chat waits under this id")
+        return await self._ask_for(kept)
+
+    async def _ask_for(self, kept: placeholders.Placeholder) -> str:
+        client, id = self._client, kept.key.id
         chat = await addresses.canonical(client.store, kept.key.chat)
         author = await addresses.canonical(client.store, kept.key.author)
         request = placeholders.resend_request([placeholders.phone_key(kept.key, chat=chat, author=author)])
@@ -207,7 +237,7 @@ class Retries:
             step.save(RecordKind.PLACEHOLDER, id, asked.to_json(), until=kept.until)
             step.transition("retry", "unread", "phone asked", id=id)
 
-        await client.send_peer(request, also)
+        return await client.send_peer(request, also)
 
     async def on_phone_answer(self, step: Step, author: Jid, message: proto.Message) -> list[Received]:
         """What our phone gives us of what we could not read: each is to be taken like one that was decrypted."""
@@ -223,6 +253,9 @@ class Retries:
                 step.transition("retry", "phone asked", "no answer", id=answer.id)
                 continue
             step.save(RecordKind.PLACEHOLDER, answer.id, None)
+            if kept is not None:
+                asked = await self._asked_under(step, kept.key.chat, kept.key.author, answer.id)
+                step.save(RecordKind.RETRY, asked, None)
             step.transition("retry", "phone asked", "resolved", id=answer.id)
             taken.append(
                 Received(
@@ -262,11 +295,30 @@ class Retries:
     async def _decide(self, request: RetryRequest, device: Jid) -> tuple[AnswerDecision, SentMessage | None]:
         store, now = self._client.store, self._client.clock.now()
         record = await store.load(RecordKind.SENT_MESSAGE, request.id)
-        sent = None if record is None else SentMessage.from_bytes(record)
+        sent = await self._found(request) if record is None else SentMessage.from_bytes(record)
         counters = await self._answered(request.id, device, sent)
         requester = Requester(False, False, False) if sent is None else await self._who(sent, request.requester)
         session = await self._session(store, device)
         return self.policy.answer(request, counters, sent, session, requester, now), sent
+
+    async def _found(self, request: RetryRequest) -> SentMessage | None:
+        """A message that is not kept any more, as whoever uses this client has it."""
+        client, find = self._client, self._client.config.find_message
+        chat = (request.recipient or request.peer).bare
+        me = Me(client.credentials.me, client.credentials.lid).beside(chat)
+        found = None if find is None or me is None else await find(MessageKey(chat, request.id, True, me))
+        if found is None:
+            return None
+        labels = labels_of(found)
+        return SentMessage(
+            chat=chat,
+            at=int(client.clock.now()),
+            message=found.SerializeToString(),
+            type=labels.type,
+            mediatype=labels.mediatype,
+            decrypt_fail=labels.decrypt_fail,
+            edit=labels.edit,
+        )
 
     async def _answered(self, id: str, device: Jid, sent: SentMessage | None) -> AnswerCounters:
         if sent is None:

@@ -37,11 +37,12 @@ from waton.client.retry_counters import (
     ask_key,
     session_key,
 )
-from waton.client.retry_rules import FAILURES, NACK_UNHANDLED, REASONS, Failure, FailureRule, Phone, Renew
+from waton.client.retry_rules import FAILURES, REASONS, Failure, FailureRule, Phone, Renew
 from waton.client.sent_messages import SentMessage
 from waton.errors import RetryReason
 from waton.jid import STATUS_BROADCAST, Jid, JidServer
 from waton.protocol.stanza.message import IncomingMessage
+from waton.protocol.stanza.receipt import Nack
 from waton.protocol.stanza.retry import MAX_COUNT, PEER, RetryRequest
 
 KEYS_FROM = 2
@@ -250,12 +251,19 @@ class RetryManager:
 
     Args:
         max_attempts: requests for one message, and answers to one device for one message; 1 to 32.
+        delay: seconds that each further request for one message waits longer than the one before it.
+        recreates: whether a session that is open is made anew because messages in it cannot be read. Where the keys
+            themselves say that it cannot work, it is in any case.
     """
 
-    def __init__(self, max_attempts: int = MAX_COUNT) -> None:
+    def __init__(self, max_attempts: int = MAX_COUNT, *, delay: float = STEP_SECONDS, recreates: bool = True) -> None:
         if not 1 <= max_attempts <= _MOST_ATTEMPTS:
             raise ValueError(f"max_attempts must be from 1 to {_MOST_ATTEMPTS}")
+        if not 0 <= delay < float("inf"):
+            raise ValueError("delay must be seconds from 0 on")
         self.max_attempts = max_attempts
+        self._delay = delay
+        self._recreates = recreates
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     def should_send(self, message_id: str) -> bool:
@@ -297,12 +305,13 @@ class RetryManager:
     ) -> Ask:
         count = 1 + (counters.count or min(max(message.count, 0), self.max_attempts - 1))
         renews = (
-            rule.blames_session
+            self._recreates
+            and rule.blames_session
             and session.is_open
             and count >= KEYS_FROM
             and session.history.is_older_than(RENEW_SECONDS, now)
         )
-        delay = STEP_SECONDS * (count - 1)
+        delay = self._delay * (count - 1)
         phone_in = PHONE_SECONDS if counters.phone_asks == 0 and _phone_may_have(message, now) else None
         noted = replace(counters, count=count, errors=(*counters.errors, int(rule.error)), ask_at=int(now + delay))
         return Ask(
@@ -322,7 +331,7 @@ class RetryManager:
         is_phones = why is Why.BOT or (why is Why.RULE and rule.phone is Phone.AT_ONCE)
         most = 2 if why is Why.EXHAUSTED else int(is_phones)
         phone_in = 0.0 if counters.phone_asks < most and _phone_may_have(message, now) else None
-        nack = {Why.RULE: rule.nack, Why.EXHAUSTED: NACK_UNHANDLED}.get(why)
+        nack = {Why.RULE: rule.nack, Why.EXHAUSTED: Nack.UNHANDLED}.get(why)
         return Leave(_with_phone(counters, phone_in, now), why, nack, phone_in)
 
     # --- answering --------------------------------------------------------------------------------------------------
@@ -351,7 +360,7 @@ class RetryManager:
         refusal = self._refuse(request, counters, sent, requester, now)
         if refusal is not None:
             return refusal
-        keys = _keys(request, counters, sent, session, requester, now)
+        keys = self._keys(request, counters, sent, session, requester, now)
         renews = keys is not Keys.SESSION
         return Resend(
             counters=replace(
@@ -393,6 +402,31 @@ class RetryManager:
             return Refuse(counters, Why.EXPIRED)
         return None
 
+    def _keys(
+        self,
+        request: RetryRequest,
+        counters: AnswerCounters,
+        sent: SentMessage,
+        session: PeerSession,
+        requester: Requester,
+        now: float,
+    ) -> Keys:
+        """The session to answer in; the order of the questions is whatsapp-rust's (update_local_signal_session)."""
+        registrations = {session.registration_id, request.registration_id}
+        is_other_device = 0 not in registrations and len(registrations) == 2
+        if request.bundle is not None:
+            # A receipt's keys are taken at its word only if they change nothing we hold on to: another identity, or
+            # another registration of one of our own devices, is asked of the server, and goes through the identity
+            # policy there.
+            is_other_identity = session.identity is not None and session.identity != request.bundle.identity
+            return Keys.SERVER if is_other_identity or (requester.is_own and is_other_device) else Keys.RECEIPT
+        if not session.is_open or is_other_device:
+            return Keys.SERVER
+        if request.count > BASE_KEY_FROM and counters.base_key and counters.base_key == session.base_key:
+            return Keys.SERVER  # the last answer went out in this very session, and could not be read
+        renews = self._recreates and _renews(request, counters, sent, session, now)
+        return Keys.SERVER if renews else Keys.SESSION
+
 
 def _not_askable(message: FailedMessage, now: float) -> Why | None:
     """Why nobody is asked for such a message, whatever was wrong with it."""
@@ -414,29 +448,6 @@ def _with_phone(counters: AskCounters, phone_in: float | None, now: float) -> As
     if phone_in is None:
         return counters
     return replace(counters, phone_asks=counters.phone_asks + 1, phone_at=int(now + phone_in))
-
-
-def _keys(
-    request: RetryRequest,
-    counters: AnswerCounters,
-    sent: SentMessage,
-    session: PeerSession,
-    requester: Requester,
-    now: float,
-) -> Keys:
-    """The session to answer in; the order of the questions is whatsapp-rust's (update_local_signal_session)."""
-    registrations = {session.registration_id, request.registration_id}
-    is_other_device = 0 not in registrations and len(registrations) == 2
-    if request.bundle is not None:
-        # A receipt's keys are taken at its word only if they change nothing we hold on to: another identity, or another
-        # registration of one of our own devices, is asked of the server, and then goes through the identity policy.
-        is_other_identity = session.identity is not None and session.identity != request.bundle.identity
-        return Keys.SERVER if is_other_identity or (requester.is_own and is_other_device) else Keys.RECEIPT
-    if not session.is_open or is_other_device:
-        return Keys.SERVER
-    if request.count > BASE_KEY_FROM and counters.base_key and counters.base_key == session.base_key:
-        return Keys.SERVER  # the last answer went out in this very session, and could not be read
-    return Keys.SERVER if _renews(request, counters, sent, session, now) else Keys.SESSION
 
 
 def _renews(

@@ -19,11 +19,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from waton.errors import RetryReason
-
-NACK_INVALID_PROTOBUF = 491
-NACK_UNHANDLED = 500
-"""Negative acks, in Baileys' numbers (NACK_REASONS)."""
-
+from waton.protocol.stanza.receipt import Nack
 
 # --- what we could not read ------------------------------------------------------------------------------------------
 
@@ -135,8 +131,8 @@ FAILURES: Mapping[Failure, FailureRule] = MappingProxyType(
         ),
         Failure.UNKNOWN: _asked(RetryReason.UNKNOWN, "asking costs little, not reading costs a message"),
         Failure.DUPLICATE: _left("its key was used: it was read before and only needs its receipt again"),
-        Failure.PADDING: _left(_ONCE_MORE, nack=NACK_INVALID_PROTOBUF),
-        Failure.MALFORMED: _left(_ONCE_MORE, nack=NACK_INVALID_PROTOBUF),
+        Failure.PADDING: _left(_ONCE_MORE, nack=Nack.INVALID_PROTOBUF),
+        Failure.MALFORMED: _left(_ONCE_MORE, nack=Nack.INVALID_PROTOBUF),
         Failure.UNSUPPORTED: _left("it would come encrypted in the same way; the phone may know it", Phone.AT_ONCE),
         Failure.UNTRUSTED_IDENTITY: _left("it can be read as soon as somebody accepts the key"),
         Failure.UNAVAILABLE: _left("nothing was encrypted for us; the phone has it", Phone.AT_ONCE),

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 BUNDLES_AT_ONCE = 200
 """Devices in one question for bundles."""
+_IDENTITY = "identity"
+"""Why bundles are asked for of devices that there are sessions with. Source: Baileys assertSessions."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,27 +77,42 @@ class Sessions:
 
     # --- bundles ------------------------------------------------------------------------------------------------------
 
-    async def missing(self, devices: Sequence[Jid]) -> list[Jid]:
-        """Those of the devices with which no session is open."""
-        store = self._client.store
-        names = await addresses.canonical_many(store, devices)
+    async def missing(self, devices: Sequence[Jid], reader: addresses.Reader | None = None) -> list[Jid]:
+        """Those of the devices with which no session is open, as `reader` (else the store) has it."""
+        source = reader or self._client.store
+        names = await addresses.canonical_many(source, devices)
         keys = {device: signal_address(names[device]) for device in devices}
-        records = await store.load_many(RecordKind.SESSION, keys.values())
+        records = await source.load_many(RecordKind.SESSION, keys.values())
         return [device for device in devices if not _is_usable(records.get(keys[device]))]
 
+    async def lost(self, step: Step, devices: Sequence[Jid], bundles: Bundles) -> list[Jid]:
+        """Those whose session was put aside after the bundles were asked for, and who were not among those asked for.
+
+        Hold their locks. Sealing would leave them out, though they only have to be asked for.
+        """
+        missing = await self.missing(devices, step)
+        return [device for device in missing if device not in bundles.found and device not in bundles.refused]
+
     async def bundles_for(self, devices: Sequence[Jid], *, all_of_them: bool = False) -> Bundles:
-        """Ask for the bundles of those without a session (or of all). Raises Disconnected, QueryTimeout, IqError."""
+        """Ask for the bundles of those without a session. Raises Disconnected, QueryTimeout, IqError.
+
+        Args:
+            devices: whose.
+            all_of_them: ask for all, as one does when their keys may have changed; the server is told so.
+        """
         wanted = list(devices) if all_of_them else await self.missing(devices)
+        reason = _IDENTITY if all_of_them else None
         found: dict[Jid, PreKeyBundle] = {}
         vouched: dict[Jid, bytes] = {}
         refused = dict.fromkeys(wanted, "no answer for this device")
         for at in range(0, len(wanted), BUNDLES_AT_ONCE):
-            await self._ask(wanted[at : at + BUNDLES_AT_ONCE], found, vouched, refused)
+            await self._ask(wanted[at : at + BUNDLES_AT_ONCE], reason, found, vouched, refused)
         return Bundles(found, vouched, refused)
 
     async def _ask(
         self,
         wanted: Sequence[Jid],
+        reason: str | None,
         found: dict[Jid, PreKeyBundle],
         vouched: dict[Jid, bytes],
         refused: dict[Jid, str],
@@ -104,7 +121,7 @@ class Sessions:
         names = await addresses.canonical_many(self._client.store, wanted)
         wires = {name: wire for wire, name in names.items()}
         try:
-            answer = await self._client.query("encrypt", iq.IqType.GET, encrypt.bundles_query(list(wires)))
+            answer = await self._client.query("encrypt", iq.IqType.GET, encrypt.bundles_query(list(wires), reason=reason))
         except IqError as error:
             refused.update(dict.fromkeys(wanted, f"the server refused: {error.code} {error.text}"))
             return

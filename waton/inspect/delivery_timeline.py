@@ -2,6 +2,7 @@
 
     connection   spans: what the connection was at; strokes: attempts to make one
     keepalive    round trips, and pings that nobody answered
+    trouble      what failed inside: a handler that raised, a commit that did not go through
     faults       what the lab did to the line, when its journal is at hand: both have the same clock
     a chat       spans: from the commit to the server's ack, from the arrival to our receipt; points: what was written
                  again, what could not be read, what was delivered; and the faults that struck just this message
@@ -23,6 +24,7 @@ from waton.protocol.trace import Way
 
 CONNECTION = Lane("connection", "connection")
 KEEPALIVE = Lane("keepalive", "keepalive")
+TROUBLE = Lane("trouble", "trouble")
 FAULTS = Lane("faults", "faults")
 KINDS = (
     Kind("open", "open", Tone.GOOD, Shape.BAR),
@@ -32,6 +34,7 @@ KINDS = (
     Kind("attempt", "attempt", Tone.QUIET, Shape.TICK),
     Kind("measured", "round trip", Tone.GOOD, Shape.DOT),
     Kind("unanswered", "no answer", Tone.BAD, Shape.CROSS),
+    Kind("failed", "failed here", Tone.BAD, Shape.DIAMOND),
     Kind("sent", "sent, until the ack", Tone.OUT, Shape.BAR),
     Kind("delivering", "until delivered", Tone.OUT, Shape.LINE),
     Kind("received", "came, until our receipt", Tone.IN, Shape.BAR),
@@ -66,6 +69,11 @@ FROM told ORDER BY row
 _ATTEMPTS = """
 SELECT epoch(time), connection FROM trace
 WHERE layer = 'state' AND name = 'connection' AND json_valid(detail) AND detail ->> '$.before' = 'idle' ORDER BY row
+"""
+_FAILURES = """
+SELECT epoch(time), name, coalesce(CASE WHEN json_valid(detail) THEN detail ->> '$.error' END, '') FROM trace
+WHERE layer IN ('state', 'event') AND (name LIKE '%.failed' OR name LIKE '%.slow' OR name LIKE '%.unreadable')
+ORDER BY row
 """
 _STRUCK = """
 WITH told AS (SELECT *, CASE WHEN json_valid(detail) THEN detail END AS said FROM trace
@@ -103,9 +111,10 @@ def timeline(
             chats.take(story)
     lanes, spans, points = chats.drawn()
     spans += _connections(analysis)
-    points += [*_attempts(analysis), *_pings(analysis), *(fault.point(FAULTS.key) for fault in faults)]
+    points += [*_attempts(analysis), *_pings(analysis), *_failures(analysis)]
+    points += [fault.point(FAULTS.key) for fault in faults]
     end = newest if until is None else until
-    return assemble([CONNECTION, KEEPALIVE, FAULTS, *lanes], KINDS, spans, points, since=since, until=end)
+    return assemble([CONNECTION, KEEPALIVE, TROUBLE, FAULTS, *lanes], KINDS, spans, points, since=since, until=end)
 
 
 def _rows(analysis: Analysis, query: str) -> Iterator[tuple[object, ...]]:
@@ -154,6 +163,11 @@ def _pings(analysis: Analysis) -> Iterator[Point]:
             yield Point(KEEPALIVE.key, at, "measured", f"round trip {round_trip:.0f} ms", detail)
         else:
             yield Point(KEEPALIVE.key, at, "measured", f"measured by {by}", detail)
+
+
+def _failures(analysis: Analysis) -> Iterator[Point]:
+    for at, name, error in cast("Iterator[tuple[float, str, str]]", _rows(analysis, _FAILURES)):
+        yield Point(TROUBLE.key, at, "failed", f"{name}: {error}" if error else name)
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------

@@ -172,6 +172,11 @@ class Phone(GroupCalls):
 
     # --- companions -------------------------------------------------------------------------------------------------
 
+    def lose_sessions(self) -> None:
+        """Restore an old backup: the same identity, no session, no sender key. It has to ask again for what comes."""
+        with self._world.step():
+            self._signal.records.lose_sessions()
+
     async def scan(self, qr_text: str) -> Jid:
         """Scan a companion's QR and pair it.
 
@@ -448,7 +453,8 @@ class Phone(GroupCalls):
 
     def _answer_companion(self, incoming: IncomingMessage, author: Jid, message: proto.Message) -> None:
         device = self._world.locate(author)
-        made = answer(message, incoming.id, self._log.all())
+        asked = content.unwrap_device_sent(message).message  # Baileys wraps what it says to its phone
+        made = answer(asked, incoming.id, self._log.all())
         if made is not None and device is not None and device.account.id == self._device.account.id:
             self._send_peer(device, made)
 

@@ -51,6 +51,11 @@ class PhoneRecords:
                 "INSERT OR REPLACE INTO phone_record VALUES (?, ?, ?, ?)", self._account, kind, key, value
             )
 
+    def lose_sessions(self) -> None:
+        """Delete every session and every sender key, one's own included."""
+        for kind in (RecordKind.SESSION, RecordKind.SENDER_KEY, RecordKind.SENDER_KEY_SENT):
+            self._database.write("DELETE FROM phone_record WHERE account = ? AND kind = ?", self._account, kind)
+
     def clear(self) -> None:
         """Delete every record."""
         self._database.write("DELETE FROM phone_record WHERE account = ?", self._account)

@@ -15,6 +15,7 @@ Source: Baileys Utils/decode-wa-message.ts and Socket/messages-recv.ts, whatsmeo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from waton.jid import Jid
@@ -41,6 +42,9 @@ def take_message(service: Service, session: Session, node: Node, parent: int | N
     message = OutgoingMessage.from_node(node)
     if _is_taken(service, session, node, parent):
         return
+    if service.refusals and session.device.number:
+        service.reply(session, server_ack(node, t=service.world.t(), error=service.refusals.popleft()), parent)
+        return
     if message.to.is_group:
         routing_groups.take_message(service, session, node, message, parent)
         return
@@ -62,6 +66,8 @@ def take_message(service: Service, session: Session, node: Node, parent: int | N
             skipped += 1
             continue
         incoming = _incoming(message, enc, session, device, chat or recipient, t)
+        if service.unlisted & {session.device.account.id, recipient.id}:
+            incoming = replace(incoming, sender_lid=None, recipient_lid=None)
         service.deliveries.put(device, _with_priority(incoming.to_node(), message), parent)
     if skipped:
         service.world.note("lab.no_such_device", parent, id=message.id, count=skipped)

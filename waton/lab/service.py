@@ -6,6 +6,7 @@ database in one transaction; answers and deliveries leave after the commit. Noth
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -54,6 +55,10 @@ class Service:
         """How groups address people that are made by clients, who cannot say it themselves."""
         self.props: dict[str, str] = dict(PROPS)
         """The A/B props that clients are told, by code."""
+        self.refusals: deque[int] = deque()
+        """Codes with which the next messages of clients are refused, whatever is in them."""
+        self.unlisted: set[int] = set()
+        """Accounts, by id, of which nobody who asks or writes by phone number is told the LID."""
         self.http_host = ""
         """Where media would be, HOST:PORT; the server knows it once it listens."""
         self.unanswered: dict[tuple[str, str], int] = {}

@@ -368,7 +368,7 @@ def _value(name: str, value: object, at: float, labels: Mapping[str, str]) -> El
     if isinstance(value, bool):
         return Element(name, {}, (), "true" if value else "false")
     text = str(value)
-    if name in _IDS and text in labels:
+    if text in labels:
         return Element(name, {}, (), labels[text])
     if name in _RANDOM | _COMPRESSED:
         return Element(name, {}, (), "<random>")

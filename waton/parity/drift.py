@@ -212,7 +212,7 @@ class _Knowing:
         self._numbers = {
             "retry-reason": set(waton.members("errors.py:RetryReason").values()),
             "disconnect-reason": set(disconnect_codes(waton)),
-            "nack-code": set(waton.constants("client/messages_recv.py", "NACK_").values()),
+            "nack-code": set(waton.members("protocol/stanza/receipt.py:Nack").values()),
         }
 
     def has(self, kind: str, name: str, value: str) -> bool:

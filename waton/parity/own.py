@@ -216,11 +216,6 @@ class Waton:
             return {}
         return {name: value for name, value in _constants(found.body) if isinstance(value, str | int)}
 
-    def constants(self, path: str, prefix: str) -> dict[str, int]:
-        """The whole numbers a module names with this prefix."""
-        values = _constants(self._body(path))
-        return {name: value for name, value in values if name.startswith(prefix) and isinstance(value, int)}
-
     def table(self, symbol: str) -> dict[int, str]:
         """A dictionary from numbers to an enum's members: number -> the member's name."""
         found = self.find(symbol)

@@ -337,7 +337,7 @@ def _codes(waton: Waton, baileys: Baileys) -> Iterator[Row]:
     reasons = _by_value(waton.members("errors.py:RetryReason"))
     yield from _numbered("retry-reason", Domain.RETRY_MANAGER, reasons, baileys.retry_reasons)
     yield from _numbered("disconnect-reason", Domain.NOISE, disconnect_codes(waton), baileys.disconnect_reasons)
-    nacks = _by_value(waton.constants("client/messages_recv.py", "NACK_"))
+    nacks = _by_value(waton.members("protocol/stanza/receipt.py:Nack"))
     yield from _numbered("nack-code", Domain.MESSAGES_RECV, nacks, baileys.nack_codes)
     types = waton.members("protocol/stanza/receipt.py:ReceiptType")
     written = {str(value): f"protocol/stanza/receipt.py:ReceiptType.{name}" for name, value in types.items()}

@@ -110,7 +110,7 @@ class Stage:
         self._others: set[int] = set()
         self._marks: list[_Mark] = []
         self._names: dict[str, str] = {}
-        self._groups: dict[str, str] = {}
+        self._invented: dict[str, str] = {}
 
     @property
     def subject(self) -> Subject:
@@ -157,11 +157,18 @@ class Stage:
         self._names[id] = f"<id of {what}>"
         return id
 
-    async def make_group(self, *members: Phone, mode: AddressingMode = AddressingMode.LID) -> Jid:
-        """Have Ada make a group with the owner and these; in what is compared it is called by its number."""
-        made = await self.ada.create_group("Friends", [one.lid for one in (self.owner, *members)], mode)
-        self._groups[made.user] = f"GROUP-{len(self._groups) + 1}"
+    async def make_group(
+        self, *members: Phone, mode: AddressingMode = AddressingMode.LID, with_owner: bool = True
+    ) -> Jid:
+        """Have Ada make a group with these; in what is compared it is called by its number."""
+        everybody = (self.owner, *members) if with_owner else members
+        made = await self.ada.create_group("Friends", [one.lid for one in everybody], mode)
+        self._invented[made.user] = f"GROUP-{sum(name.startswith('GROUP') for name in self._invented.values()) + 1}"
         return made
+
+    def rename(self, text: str, name: str) -> None:
+        """Say what something that is invented by dice is called in what is compared."""
+        self._invented[text] = name
 
     def lose(self, phone: Phone) -> None:
         """Somebody's phone loses its sessions and sender keys, as one that was restored from an old backup."""
@@ -170,6 +177,18 @@ class Stage:
             for kind in (RecordKind.SESSION, RecordKind.SENDER_KEY, RecordKind.SENDER_KEY_SENT):
                 sql = "DELETE FROM phone_record WHERE account = ? AND kind = ?"
                 world.database.write(sql, phone.account.id, kind.value)
+
+    def refuse(self, code: int) -> None:
+        """Have the next message of a client's refused with this code."""
+        self.lab.service.refusals.append(code)
+
+    def delivered(self, wanted: Callable[[Node], bool]) -> Node:
+        """The last such stanza that the lab has sent the client. Raises LookupError."""
+        sent = [trace for trace in self._traces if trace.layer is Layer.NODE and trace.way is Way.OUT]
+        for trace in reversed(sent):
+            if trace.connection not in self._others and wanted(node := decode_node(trace.data)):
+                return node
+        raise LookupError("the lab has sent no such stanza")
 
     async def until(self, wanted: Callable[[Node], bool]) -> None:
         """Wait until the client sends such a stanza, from now on. Raises TimeoutError."""
@@ -224,15 +243,15 @@ class Stage:
     def record(self, scenario: Scenario) -> Recording:
         """What the client did, step by step."""
         context = Context(self._labels(), self._plaintexts().get, self._sender_keys())
-        groups = self._groups
+        invented = self._invented
         steps: list[StepRecord] = []
         for mark in self._marks:
             traces = self._traces[mark.traces : mark.traces_end]
-            said = [canonical.renamed(self._form(trace, context), groups) for trace in traces if self._is_said(trace)]
+            said = [canonical.renamed(self._form(trace, context), invented) for trace in traces if self._is_said(trace)]
             stanzas = [scenario.tidy(one) for one in said]
             told = self.subject.events[mark.events : mark.events_end]
             heard = [canonical.event(one.type, one.value, mark.began, context.labels) for one in told]
-            events = [scenario.tidy(canonical.renamed(one, groups)) for one in heard]
+            events = [scenario.tidy(canonical.renamed(one, invented)) for one in heard]
             if not scenario.repeats_count:
                 stanzas, events = _once(stanzas), _once(events)
             stanzas = _once(stanzas, lambda form: form == Element("presence"))  # how often Baileys says that is chance

@@ -100,6 +100,10 @@ class Subject(Protocol):
         """Wait until it has told that a message of its own got this far (3 delivered, 4 read)."""
         ...
 
+    async def refused(self, code: int) -> None:
+        """Wait until it has told that the server has refused a message with this code."""
+        ...
+
     async def leave(self) -> None:
         """Disconnect; the pairing stays."""
         ...
@@ -171,6 +175,13 @@ class BaileysSubject:
 
     async def reached(self, id: str, status: int) -> None:
         await self._peer.status(id, status)
+
+    async def refused(self, code: int) -> None:
+        def wanted(event: Mapping[str, Any]) -> bool:
+            # A refusal that overtakes Baileys' own event of the message is merged into that.
+            return str(code) in (event.get("why") or [])
+
+        await self._peer.first("refusal", wanted)
 
     async def leave(self) -> None:
         await self._peer.end()
@@ -298,6 +309,12 @@ class WatonSubject:
     async def reached(self, id: str, status: int) -> None:
         def wanted(event: Event) -> bool | None:
             return (isinstance(event, MessagesUpdate) and event.key.id == id and event.status >= status) or None
+
+        await self._wait(wanted)
+
+    async def refused(self, code: int) -> None:
+        def wanted(event: Event) -> bool | None:
+            return (isinstance(event, MessagesUpdate) and event.error == code) or None
 
         await self._wait(wanted)
 

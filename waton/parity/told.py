@@ -7,13 +7,14 @@ out of one flush. What an auth state is made of is each client's own business: o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias, cast
 
 from google.protobuf.message import Message
 
 from waton.client.events import (
     BlocklistUpdate,
+    CallStatus,
     CallUpdate,
     ChatsUpdate,
     ConnectionStatus,
@@ -50,6 +51,7 @@ from waton.client.events import (
 )
 from waton.errors import Disconnected, DisconnectReason
 from waton.jid import Jid
+from waton.protocol.stanza.group import GroupMetadata, GroupParticipant, MemberAddMode
 
 Value: TypeAlias = Mapping[str, Any]
 Piece: TypeAlias = tuple[str, Value]
@@ -88,7 +90,7 @@ def single(type: str, value: object) -> Iterator[Piece]:
         yield type, cast("Mapping[str, Any]", value)
 
 
-_SERVER_ACK = 2
+_ERROR, _SERVER_ACK = 0, 2
 _MERGED = ("messages", "unreadCount")
 """What adds up when Baileys' buffer merges several updates of a chat, as many as it happens to hold."""
 _DEVICE = re.compile(r":\d+@")
@@ -101,8 +103,12 @@ def _of_person(key: Mapping[str, Any]) -> Value:
 
 def _receipt(value: Mapping[str, Any]) -> Value:
     """A receipt without the device it came from: which of a reader's is the first is up to chance."""
-    key = {name: member for name, member in value["key"].items() if name in ("remoteJid", "fromMe", "id")}
-    return {"key": key, "receipt": value["receipt"]}
+    return {"key": _named(value["key"]), "receipt": value["receipt"]}
+
+
+def _named(key: Mapping[str, Any]) -> Value:
+    """What names a message in its key."""
+    return {name: member for name, member in key.items() if name in ("remoteJid", "fromMe", "id")}
 
 
 def _message(value: dict[str, Any]) -> Iterator[Piece]:
@@ -114,11 +120,14 @@ def _message(value: dict[str, Any]) -> Iterator[Piece]:
     status, receipts = value.pop("status", None), value.pop("userReceipt", [])
     for said_twice in ("broadcast", "participant"):
         value.pop(said_twice, None)
+    why = value.pop("messageStubParameters", None) if status == _ERROR else None
     yield "messages.upsert", value
+    if why:
+        yield "messages.update", {"key": _named(value["key"]), "update": {"status": status, "messageStubParameters": why}}
     for receipt in receipts:
         yield "message-receipt.update", _receipt({"key": value["key"], "receipt": receipt})
     if value["key"].get("fromMe") and isinstance(status, int):
-        key = {name: member for name, member in value["key"].items() if name in ("remoteJid", "fromMe", "id")}
+        key = _named(value["key"])
         for reached in range(_SERVER_ACK, status + 1):
             update = {"status": reached, "messageTimestamp": value.get("messageTimestamp")}
             yield "messages.update", {"key": key, "update": update}
@@ -171,12 +180,15 @@ def as_baileys(event: Event) -> Iterator[Piece]:
                 yield MessagesUpsert.type, _placeholder(event)
         case MessageEdited() | MessageRevoked() | MessageAddition() | MessageReaction() | MessageReceiptUpdate():
             yield event.type, _of_message(event)
-        case MediaUpdate() | MessageRefused() | MessageResent():
+        case MediaUpdate():
+            media = _present(ciphertext=event.ciphertext or None, iv=event.iv or None)
+            yield event.type, {"key": _key(event.key), "media": media, "error": _present(code=event.error)}
+        case MessageRefused() | MessageResent():
             yield event.type, {"key": _key(event.key)}
         case MessagesDelete():
             yield event.type, {"keys": [_key(key) for key in event.keys]}
         case GroupParticipantsUpdate() | GroupsUpsert() | GroupsUpdate() | GroupJoinRequest() | GroupMemberTagUpdate():
-            yield event.type, _of_group(event)
+            yield from _of_group(event)
         case ChatsUpdate():
             expiration = event.ephemeral_expiration or None
             told = {"ephemeralSettingTimestamp": event.ephemeral_setting_timestamp, "ephemeralExpiration": expiration}
@@ -188,10 +200,7 @@ def as_baileys(event: Event) -> Iterator[Piece]:
         case PresenceUpdate():
             yield event.type, _presence(event)
         case CallUpdate():
-            yield (
-                event.type,
-                _present(chatId=event.chat, id=event.id, status=event.status.value, **{"from": event.caller}),
-            )
+            yield event.type, _call(event)
         case BlocklistUpdate():
             yield event.type, {"blocklist": [str(jid) for jid in event.people], "type": event.action.value}
         case IdentityChanged():
@@ -244,6 +253,8 @@ def _whole_key(key: MessageKey) -> dict[str, Any]:
     alt = people.get("participantAlt")
     if alt is not None:
         people["participantAlt"] = alt.bare
+    if key.is_view_once:
+        told["isViewOnce"] = True
     return {**told, **_present(remoteJidAlt=key.chat_alt, addressingMode=key.addressing_mode, **people)}
 
 
@@ -303,21 +314,60 @@ def _of_message(
             return {"key": key, "update": {event.use.value: _key(event.by)}}
 
 
-def _of_group(event: GroupEvent) -> Value:
+def _of_group(event: GroupEvent) -> Iterator[Piece]:
     match event:
         case GroupParticipantsUpdate():
-            people = [_present(id=one.jid, phoneNumber=one.phone_number, lid=one.lid) for one in event.participants]
-            return _by(event, participants=people, action=event.action.value)
+            yield event.type, _by(event, participants=_people(event.participants), action=event.action.value)
         case GroupsUpsert():
-            return _by(event, subject=event.metadata.subject)
+            yield event.type, {**_metadata(event.metadata), **_by(event)}
         case GroupsUpdate():
-            return _by(event, **_settings(event))
+            settings = _settings(event)
+            if event.ephemeral is None or any(one is not None for one in settings.values()):
+                yield event.type, _by(event, **settings)
+            if event.ephemeral is not None:
+                # How long messages stay is the chat's business there.
+                timer = {"ephemeralSettingTimestamp": event.timestamp, "ephemeralExpiration": event.ephemeral or None}
+                yield ChatsUpdate.type, {"id": str(event.group), **timer}
         case GroupJoinRequest():
             told = {"participant": event.participant, "action": event.action.value, "method": event.method or None}
-            return _by(event, **told)
+            yield event.type, _by(event, **told)
         case GroupMemberTagUpdate():
             person = {"participant": str(event.participant), "label": event.label}
-            return {"groupId": str(event.group), **person, "messageTimestamp": event.timestamp}
+            yield event.type, {"groupId": str(event.group), **person, "messageTimestamp": event.timestamp}
+
+
+def _people(participants: Iterable[GroupParticipant]) -> list[Value]:
+    return [
+        _present(id=one.jid, phoneNumber=one.phone_number, lid=one.lid, admin=one.role if one.is_admin else None)
+        for one in participants
+    ]
+
+
+def _metadata(group: GroupMetadata) -> Value:
+    about = group.description
+    told = {} if about is None else {"desc": about.text, "descId": about.id, "descOwner": about.by}
+    return _present(
+        id=group.id,
+        addressingMode=group.addressing_mode,
+        subject=group.subject,
+        subjectOwner=group.subject_owner,
+        subjectOwnerPn=group.subject_owner_pn,
+        subjectTime=group.subject_t,
+        size=group.size,
+        creation=group.creation,
+        owner=group.owner,
+        ownerPn=group.owner_pn,
+        linkedParent=group.linked_parent,
+        restrict=group.locked,
+        announce=group.announcement,
+        isCommunity=group.is_parent,
+        isCommunityAnnounce=group.is_default_sub_group,
+        joinApprovalMode=group.membership_approval,
+        memberAddMode=group.member_add_mode == MemberAddMode.ALL,
+        participants=_people(group.participants),
+        ephemeralDuration=group.ephemeral or None,
+        **told,
+    )
 
 
 def _settings(event: GroupsUpdate) -> dict[str, Any]:
@@ -329,12 +379,21 @@ def _settings(event: GroupsUpdate) -> dict[str, Any]:
         "inviteCode": event.invite_code,
         "memberAddMode": None if event.member_add_mode is None else event.member_add_mode == "all_member_add",
         "joinApprovalMode": event.membership_approval,
-        "ephemeralDuration": event.ephemeral,
     }
 
 
 def _by(event: GroupParticipantsUpdate | GroupsUpsert | GroupsUpdate | GroupJoinRequest, **told: Any) -> Value:
-    return _present(id=event.group, author=event.author, authorPn=event.author_alt, **told)
+    number = None if event.author_alt is None or event.author_alt.is_lid else event.author_alt
+    return _present(id=event.group, author=event.author, authorPn=number, **told)
+
+
+def _call(event: CallUpdate) -> Value:
+    told = _present(chatId=event.chat, id=event.id, status=event.status.value, callerPn=event.caller_pn)
+    # A moment as JSON; what Baileys repeats of the offer with everything that follows, its receiver has to remember.
+    about = {"offline": event.is_offline, "date": {"$date": event.timestamp * 1000}, "latencyMs": event.latency_ms}
+    if event.status is CallStatus.OFFER:
+        about |= _present(isVideo=event.is_video, isGroup=event.group is not None, groupJid=event.group)
+    return {**told, "from": str(event.caller), **about}
 
 
 def _presence(event: PresenceUpdate) -> Value:

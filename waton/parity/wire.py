@@ -283,17 +283,23 @@ def name_of(said: Element) -> str:
             answers = attrs.get("id", "") if attrs.get("type") in ("result", "error") else ""
             parts = ["iq", attrs.get("type", ""), attrs.get("xmlns", ""), first, answers]
         case "message":
-            parts = ["message", attrs.get("type", ""), _again(said), "to", _reader(said), _spoken_text(said)]
+            kind = attrs.get("category") or attrs.get("type", "")
+            parts = ["message", kind, _again(said), "to", _reader(said), _spoken_text(said)]
         case "receipt":
-            parts = ["receipt", attrs.get("type", "delivery"), attrs.get("id", ""), "to", attrs.get("to", "nobody")]
+            parts = ["receipt", attrs.get("type", "delivery"), attrs.get("id", ""), "to", *_addressed(said)]
         case "ack":
             kind = attrs.get("type", "")
-            parts = ["ack", attrs.get("class", ""), kind, attrs.get("id", ""), "to", attrs.get("to", "nobody")]
+            parts = ["ack", attrs.get("class", ""), kind, attrs.get("id", ""), "to", *_addressed(said)]
         case _ if "." in said.tag or said.tag == "call":
             parts = [said.tag, *_event_words(said)]
         case _:
             parts = [said.tag, attrs.get("type", ""), first]
     return " ".join(part for part in parts if part)
+
+
+def _addressed(said: Element) -> list[str]:
+    """Whom it is for: in a group, the member as well."""
+    return [said.attrs.get("to", "nobody"), said.attrs.get("participant", "")]
 
 
 def _again(message: Element) -> str:
@@ -310,7 +316,7 @@ def loose_name(said: Element) -> str:
     """The same without what two clients may well say differently of one thing."""
     attrs = said.attrs
     if said.tag in ("receipt", "ack"):
-        return f"{said.tag} {attrs.get('id', '')}"
+        return f"{said.tag} {attrs.get('id', '')} {attrs.get('participant', '')}"
     if said.tag == "message":
         return f"message {_spoken_text(said)}"
     if said.tag in ("iq", "presence"):
@@ -373,6 +379,7 @@ _DOMAINS: tuple[tuple[str, Domain], ...] = (
     ("ib offline_batch", Domain.MESSAGES_RECV),
     ("ib *", Domain.NOISE),
     ("message * again *", Domain.RETRY_MANAGER),
+    ("message peer *", Domain.RETRY_MANAGER),
     ("message * to GROUP-*", Domain.GROUP_SIGNAL),
     ("message *", Domain.MESSAGES_SEND),
     ("receipt retry *", Domain.RETRY_MANAGER),
@@ -387,6 +394,7 @@ _DOMAINS: tuple[tuple[str, Domain], ...] = (
     ("creds.update*", Domain.PAIRING),
     ("messaging-history*", Domain.HISTORY),
     ("messages.up* <id of the lab's notification w:gp2*", Domain.GROUPS),
+    ("messages.up* CALL*", Domain.CHATS),
     ("messages.up* *<id of the phone's HISTORY*", Domain.HISTORY),
     ("messages.up* *<id of the phone's APP_STATE*", Domain.APP_STATE_SYNC),
     ("messages.media-update*", Domain.MEDIA),

@@ -17,6 +17,7 @@ from hashlib import sha256
 from typing import Any
 
 from google.protobuf.message import DecodeError as ProtobufError
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from waton.errors import DecodeError
 from waton.jid import Jid
@@ -180,6 +181,11 @@ def kind_of(message: proto.Message) -> str:
         if field.name not in _BESIDE_CONTENT:
             return field.name
     return ""
+
+
+def says_something(message: proto.Message) -> bool:
+    """It has content: of a kind we know, or in a field that is newer than we are."""
+    return bool(kind_of(message)) or len(UnknownFieldSet(message)) > 0
 
 
 def secret_of(message: proto.Message) -> bytes | None:

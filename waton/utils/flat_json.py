@@ -12,6 +12,6 @@ from json.encoder import encode_basestring_ascii as quote
 def flat_json(values: Mapping[str, str | int | float]) -> str:
     """What json.dumps says of these values."""
     parts = [
-        f"{quote(name)}: {quote(value) if value.__class__ is str else dumps(value)}" for name, value in values.items()
+        f"{quote(name)}: {quote(value) if isinstance(value, str) else dumps(value)}" for name, value in values.items()
     ]
     return "{" + ", ".join(parts) + "}"

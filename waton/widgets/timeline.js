@@ -10,7 +10,7 @@ const REACH = 6; // px around the pointer within which a point is found
 const DRAG = 4; // px before a press is a drag
 const SHORTEST = 1e-4; // s in sight at least
 const STEPS = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
-const TONES = { out: "--w-out", in: "--w-in", good: "--w-good", busy: "--w-busy", bad: "--w-bad", accent: "--w-accent", quiet: "--w-faint" };
+const TONES = { out: "--w-out", in: "--w-in", good: "--w-good", busy: "--w-busy", bad: "--w-bad", accent: "--w-accent", quiet: "--w-quiet" };
 const LANE = 0, MARK_ROW = 1, AT = 2, END = 3, KIND = 4, NOTE = 5;
 const K_NAME = 0, K_LABEL = 1, K_TONE = 2, K_SHAPE = 3, K_SHADES = 4;
 

@@ -7,7 +7,7 @@ know on which it stands. Every text is escaped: names and titles may come from o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -24,6 +24,8 @@ _TONES = {
     Tone.ACCENT: "#3d8fe0", Tone.QUIET: "#8b949e",
 }  # fmt: skip
 _STEPS = (1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 21600)
+_TITLE = 200
+"""Characters of one text."""
 _LETTER = 6.1
 """Pixels of an average letter at 11 px."""
 
@@ -81,7 +83,8 @@ def draw(timeline: Timeline, start: float | None = None, end: float | None = Non
         *_shades(scale, spans, kinds),
         *_ticks(scale),
         *(part for span in spans for part in _span(scale, span, kinds[span.kind])),
-        *(_point(scale, point, kinds[point.kind]) for point in points),
+        *_strokes(scale, points, kinds),
+        *(_point(scale, point, kinds[point.kind]) for point in points if kinds[point.kind].shape is not Shape.TICK),
         *legend,
     ]
     size = f'viewBox="0 0 {_WIDTH} {below:.0f}" width="100%" style="max-width: {_WIDTH}px"'
@@ -117,7 +120,7 @@ def _ground(scale: _Scale) -> Iterator[str]:
         yield _text(8, top + 16, lane.label[: int((_GUTTER - 12) / _LETTER)], _INK)
 
 
-def _shades(scale: _Scale, spans: Iterable[Span], kinds: dict[str, Kind]) -> Iterator[str]:
+def _shades(scale: _Scale, spans: Iterable[Span], kinds: Mapping[str, Kind]) -> Iterator[str]:
     for span in spans:
         kind = kinds[span.kind]
         if kind.shades:
@@ -158,14 +161,30 @@ def _span(scale: _Scale, span: Span, kind: Kind) -> Iterator[str]:
     is_bar, is_alone = kind.shape is Shape.BAR, scale.is_alone(span)
     high = 2 if not is_bar else 14 if is_alone else 8
     look = f'rx="{min(3, wide / 2):.1f}" fill="{_TONES[kind.tone]}" opacity="{0.45 if span.end is None else 0.85}"'
-    yield f"<g><title>{_note(span)}</title>{_rect(left, y - high / 2, wide, high, look)}</g>"
+    yield f"<g><title>{_escaped(span.title)}</title>{_rect(left, y - high / 2, wide, high, look)}</g>"
     if is_bar and is_alone and len(span.title) * _LETTER + 10 < wide:
         yield _text(left + 5, y + 4, span.title, "#fff")
 
 
+def _strokes(scale: _Scale, points: Iterable[Point], kinds: Mapping[str, Kind]) -> Iterator[str]:
+    """Upright strokes, of which there may be very many: all of a tone in one path, without notes."""
+    paths: dict[Tone, list[str]] = {}
+    for point in points:
+        kind = kinds[point.kind]
+        if kind.shape is Shape.TICK:
+            size = _size(scale, point)
+            paths.setdefault(kind.tone, []).append(f"M{scale.x(point.at):.1f} {scale.y(point) - size:.1f}v{2 * size}")
+    for tone, path in paths.items():
+        yield f'<path d="{"".join(path)}" stroke="{_TONES[tone]}" stroke-width="1.5"/>'
+
+
+def _size(scale: _Scale, point: Point) -> int:
+    return 7 if scale.is_alone(point) else 5
+
+
 def _point(scale: _Scale, point: Point, kind: Kind) -> str:
-    size = 7 if scale.is_alone(point) else 5
-    return f"<g><title>{_note(point)}</title>{_shape(kind, scale.x(point.at), scale.y(point), size)}</g>"
+    shape = _shape(kind, scale.x(point.at), scale.y(point), _size(scale, point))
+    return f"<g><title>{_escaped(point.title)}</title>{shape}</g>"
 
 
 def _shape(kind: Kind, x: float, y: float, size: float) -> str:
@@ -182,7 +201,8 @@ def _shape(kind: Kind, x: float, y: float, size: float) -> str:
         case Shape.TICK:
             return f'<path d="M{x:.1f} {y - size:.1f}v{2 * size}" {stroke}/>'
         case Shape.RING:
-            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size * 0.7:.1f}" {stroke}/>'
+            look = f'fill="#fff" stroke="{tone}" stroke-width="2"'
+            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size * 0.65:.1f}" {look}/>'
         case Shape.BAR | Shape.LINE:
             high = 8 if kind.shape is Shape.BAR else 2
             return _rect(x - 7, y - high / 2, 14, high, f'rx="2" fill="{tone}"')
@@ -203,11 +223,6 @@ def _legend(kinds: Iterable[Kind], top: float) -> tuple[list[str], float]:
     return parts, y + _LEGEND / 2 + 2
 
 
-def _note(mark: Span | Point) -> str:
-    lines = [mark.title, *(f"{name}: {value}" for name, value in mark.detail)]
-    return _escaped("\n".join(lines)[:600])
-
-
 def _rect(x: float, y: float, wide: float, high: float, look: str) -> str:
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" {look}/>'
 
@@ -218,4 +233,4 @@ def _text(x: float, y: float, text: str, colour: str, anchor: str = "start") -> 
 
 def _escaped(text: str) -> str:
     """Fit for XML, which has no way to write a control character."""
-    return escape("".join(letter if letter == "\n" or letter.isprintable() else "\ufffd" for letter in text))
+    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text[:_TITLE]))

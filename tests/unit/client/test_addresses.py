@@ -71,6 +71,15 @@ async def test_a_known_person_goes_by_the_lid_and_keeps_the_device() -> None:
     }
 
 
+async def test_the_other_addresses_of_many_are_one_question() -> None:
+    store = MemoryStore()
+    assert await learn(store)
+    asked = [PN.with_device(9), OTHER_PN, LID, GROUP]
+    assert await addresses.alternate_many(store, asked) == {PN.with_device(9): LID.with_device(9), LID: PN}
+    assert await addresses.alternate_many(store, []) == {}
+    assert await addresses.known_as(store, asked) == {PN, LID, OTHER_PN, GROUP}
+
+
 async def test_hosted_devices_go_from_one_hosted_server_to_the_other() -> None:
     store = MemoryStore()
     hosted, hosted_lid = Jid(PN.user, JidServer.HOSTED, 99), Jid(LID.user, JidServer.HOSTED_LID, 99)

@@ -316,6 +316,17 @@ async def test_closing_waits_for_what_is_sealed() -> None:
     assert world.log[-2:] == ["emit a", "handled [1]"]
 
 
+async def test_when_much_lands_at_once_the_first_is_told_before_the_last_is_acknowledged() -> None:
+    async with running(World()) as world:
+        world.store.is_slow = True
+        for number in range(200):
+            await world.step(str(number), wait=False)
+        world.store.land()
+        await settle()
+    assert world.log.index("emit 0") < world.log.index("ack 199 for 7")
+    assert [line.split()[1] for line in world.log if line.startswith("emit")] == [str(number) for number in range(200)]
+
+
 async def test_a_receiver_that_is_far_ahead_of_the_disk_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_pipeline, "MOST_SEALED", 3)
     async with running(World()) as world:

@@ -100,7 +100,7 @@ async def test_a_device_with_another_identity_costs_the_key_also_after_a_restart
     groups = groups_of(store)
     before, _ = await send(store, groups, ADA, BOB)
     async with step_of(store) as step:
-        groups.mark_stale(step, [ADA])
+        await groups.mark_stale(step, [ADA])
     later = groups_of(store, "another run")
     await later.load()
     after, told = await send(store, later, ADA, BOB)
@@ -115,7 +115,7 @@ async def test_a_device_that_holds_nothing_costs_nothing(store: MemoryStore) -> 
     groups = groups_of(store)
     before, _ = await send(store, groups, ADA)
     async with step_of(store) as step:
-        groups.mark_stale(step, [CAL])
+        await groups.mark_stale(step, [CAL])
     after, told = await send(store, groups, ADA)
     assert after.cipher.key_id == before.cipher.key_id
     assert told == []

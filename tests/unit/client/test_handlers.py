@@ -106,6 +106,16 @@ async def test_a_handler_that_hangs_in_one_lane_holds_up_no_other() -> None:
         assert world.handled == [3, 4, 1, 2]
 
 
+async def test_a_lane_with_much_to_tell_lets_others_have_their_turn() -> None:
+    async with started() as world:
+        world.handlers.subscribe(world.take)
+        world.put("a", *range(200))
+        world.put("b", 1)
+        await settle()
+    assert world.log.index("b1") < world.log.index("a40")
+    assert len(world.handled) == 201
+
+
 async def test_all_subscribers_are_told_one_event_before_any_is_told_the_next() -> None:
     async with started() as world:
         world.handlers.subscribe(world.gated)

@@ -56,6 +56,16 @@ async def test_lanes_run_side_by_side() -> None:
     assert work.log[-1] == "slow ends"
 
 
+async def test_a_lane_that_never_waits_lets_others_have_their_turn() -> None:
+    work = Work()
+    for number in range(200):
+        await work.lanes.submit("a", work.job(f"long {number}"))
+    await work.lanes.submit("b", work.job("short"))
+    await work.lanes.drain()
+    assert work.log.index("short begins") < work.log.index("long 40 begins")
+    assert work.log.index("long 199 ends") == len(work.log) - 1
+
+
 async def test_a_job_that_raises_is_told_and_the_lane_goes_on() -> None:
     work = Work()
     await work.lanes.submit("a", work.job("bad", error=RuntimeError()))

@@ -242,6 +242,30 @@ def test_how_many_attempts_is_the_callers_choice() -> None:
             RetryManager(wrong)
 
 
+def test_how_much_longer_each_request_waits_is_the_callers_choice() -> None:
+    manager = RetryManager(delay=2.0)
+    delays = [manager.ask(AskCounters(count), "bad_mac", MESSAGE, OPEN, NOW) for count in (0, 1, 2)]
+    assert [one.delay if isinstance(one, Ask) else None for one in delays] == [0.0, 2.0, 4.0]
+    for wrong in (-0.1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="delay"):
+            RetryManager(delay=wrong)
+
+
+def test_who_wants_no_session_made_anew_gets_none_as_long_as_it_can_work() -> None:
+    manager = RetryManager(recreates=False)
+    asking = Asking(manager=manager)
+    assert not any("renew" in asking.fails("bad_mac") for _ in range(4))
+    answering = Answering(manager=manager)
+    assert [answering.asks(count, RetryReason.BAD_MAC) for count in (1, 2)] == [
+        "resend 1, session",
+        "resend 2, session",
+    ]
+    # The last answer went out in this very session; and other keys, or none, can never work.
+    assert answering.asks(3, RetryReason.BAD_MAC) == "resend 3, server, drop"
+    assert Answering(manager=manager, session=PeerSession()).asks(1) == "resend 1, server"
+    assert Answering(manager=manager).asks(1, registration=8) == "resend 1, server, drop"
+
+
 def test_a_failed_message_reads_the_count_from_its_ciphertexts() -> None:
     encs = (Enc("msg", b"x", count=2), Enc("skmsg", b"y"))
     stanza = IncomingMessage("3EB02", GROUP, NOW, "text", encs, participant=ADA)

@@ -110,7 +110,7 @@ def root(tmp_path: Path) -> Path:
         "protocol/stanza/build.py": BUILD,
         "protocol/stanza/receipt.py": RECEIPT,
         "protocol/proto/a.proto": 'edition = "2023"; message A { string user_id = 1; }',
-        "errors.py": "_CODES = {401: Reason.OUT, 515: Reason.RESTART}\nNACK_A = 487\nNACK_B: int = 500\nOTHER = 1",
+        "errors.py": "_CODES = {401: Reason.OUT, 515: Reason.RESTART}\nOTHER = 1",
         "_core.pyi": "def encode_node(node: Node) -> bytes: ...",
     }.items():
         write(root / name, text)
@@ -143,7 +143,6 @@ def test_declared_values(root: Path) -> None:
     assert waton.events == {"connection.update": "client/events.py:ConnectionUpdate"}
     assert waton.default("client/client.py:LIMIT") == "3"
     assert waton.table("errors.py:_CODES") == {401: "OUT", 515: "RESTART"}
-    assert waton.constants("errors.py", "NACK_") == {"NACK_A": 487, "NACK_B": 500}
     assert waton.members("protocol/stanza/receipt.py:IqType") == {"GET": "get", "SET": "set"}
     assert waton.schema == {"A": {"userId": "string = 1"}}
     assert waton.defines("protocol/binary_node.py") == ()

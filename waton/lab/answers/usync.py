@@ -60,7 +60,8 @@ def _devices(request: Request, asked: UserAsked, account: Account | None) -> Nod
 
 
 def _lid(request: Request, asked: UserAsked, account: Account | None) -> Node | None:
-    if account is None or (asked.jid is not None and asked.jid.is_lid):
+    is_hidden = account is not None and account.id in request.service.unlisted
+    if account is None or is_hidden or (asked.jid is not None and asked.jid.is_lid):
         return None
     return Node("lid", {"val": account.lid})
 

@@ -66,6 +66,9 @@ const { decodeSyncdPatch, encodeSyncdPatch } = await load('lib/Utils/chat-utils.
 const { makeEventBuffer } = await load('lib/Utils/event-buffer.js')
 const { decryptMessageNode } = await load('lib/Utils/decode-wa-message.js')
 const { cleanMessage, default: processMessage } = await load('lib/Utils/process-message.js')
+const { handleIdentityChange } = await load('lib/Utils/identity-change-handler.js')
+const { MessageRetryManager } = await load('lib/Utils/message-retry-manager.js')
+const { buildTcTokenFromJid, resolveIssuanceJid, storeTcTokensFromIqResult } = await load('lib/Utils/tc-token-utils.js')
 const { makeNoiseHandler } = await load('lib/Utils/noise-handler.js')
 const { USyncQuery, USyncUser } = await load('lib/WAUSync/index.js')
 const { decodeDecompressedBinaryNode } = await load('lib/WABinary/decode.js')
@@ -160,7 +163,10 @@ async function readNode(repository, { node, me, lid }) {
 
 // --- usync ---------------------------------------------------------------------------------------------------------
 
-const PROTOCOLS = { devices: 'withDeviceProtocol', lid: 'withLIDProtocol', contact: 'withContactProtocol' }
+const PROTOCOLS = {
+  devices: 'withDeviceProtocol', lid: 'withLIDProtocol', contact: 'withContactProtocol', status: 'withStatusProtocol',
+  disappearing_mode: 'withDisappearingModeProtocol', username: 'withUsernameProtocol', bot: 'withBotProfileProtocol'
+}
 
 function usync(protocols) {
   const query = new USyncQuery()
@@ -169,8 +175,8 @@ function usync(protocols) {
 }
 
 // What a query for these users holds: the elements of its protocols, and of each user.
-function usyncQuery({ protocols, users, context }) {
-  const query = usync(protocols).withContext(context)
+function usyncQuery({ protocols, users, context, mode = 'query' }) {
+  const query = usync(protocols).withContext(context).withMode(mode)
   for (const user of users) query.withUser(Object.assign(new USyncUser(), user))
   return {
     context: query.context,
@@ -194,6 +200,77 @@ async function homes() {
     }
   }
   return found
+}
+
+// --- retries, identities, tokens -----------------------------------------------------------------------------------
+
+// Calls of one retry manager, each {"now", "call": [method, ...arguments]}; what each gave back.
+async function retryManager({ max, steps }) {
+  const manager = new MessageRetryManager(quiet, max)
+  const given = []
+  for (const { now, call: [method, ...args] } of steps) given.push(await inWorld({ now }, () => manager[method](...args)))
+  manager.clear()
+  return given
+}
+
+// Notifications of changed identities, taken one after the other with one debounce; for each the code, and what was asked for.
+async function identityChanges({ steps, me, lid }) {
+  const debounceCache = new Map()
+  const told = []
+  for (const { notification, hasSession, storeFails, refreshFails } of steps) {
+    const calls = []
+    const context = {
+      meId: me, meLid: lid, logger: quiet, debounceCache,
+      validateSession: async jid => {
+        calls.push(['session?', jid])
+        if (storeFails) throw new Error('the store fails')
+        return { exists: hasSession }
+      },
+      onBeforeSessionRefresh: jid => { calls.push(['before', jid]) },
+      assertSessions: async ([jid]) => {
+        calls.push(['refresh', jid])
+        if (refreshFails) throw new Error('the network fails')
+        return true
+      }
+    }
+    let code = 'raised'
+    try { code = (await handleIdentityChange(notification, context)).action } catch {}
+    told.push([code, calls])
+  }
+  return told
+}
+
+// Privacy tokens over a store in memory, {address: {token, timestamp, senderTimestamp}}; `lids` are known mappings.
+function tokenStore({ entries, lids }) {
+  const held = { ...entries }
+  const keys = {
+    get: async (type, ids) => Object.fromEntries(ids.filter(id => held[id]).map(id => [id, held[id]])),
+    set: async data => {
+      for (const [id, value] of Object.entries(data.tctoken)) {
+        if (value === null) delete held[id]
+        else held[id] = value
+      }
+    }
+  }
+  const getPNForLID = async lid => Object.entries(lids).find(([, one]) => one === lid)?.[0] ?? null
+  return { held, keys, getLIDForPN: async pn => lids[pn] ?? null, getPNForLID }
+}
+
+async function takeTokens({ node, jid, ...world }) {
+  const { held, keys, getLIDForPN } = tokenStore(world)
+  await storeTcTokensFromIqResult({ result: node, fallbackJid: jid, keys, getLIDForPN })
+  return held
+}
+
+async function shownToken({ jid, now, ...world }) {
+  const { keys, getLIDForPN } = tokenStore(world)
+  const content = await inWorld({ now }, () => buildTcTokenFromJid({ authState: { keys }, jid, getLIDForPN }))
+  return content?.[0] ?? null
+}
+
+function givenTo({ jid, toLid, lids }) {
+  const { getLIDForPN, getPNForLID } = tokenStore({ entries: {}, lids })
+  return resolveIssuanceJid(jid, toLid, getLIDForPN, getPNForLID)
 }
 
 // --- app state -----------------------------------------------------------------------------------------------------
@@ -305,16 +382,30 @@ export const commands = {
   hasSenderKey: on((repository, { group, me }) => repository.hasSenderKey({ group, meId: me })),
   sessionInfo: on((repository, { jid }) => repository.getSessionInfo(jid)),
   validateSession: on((repository, { jid }) => repository.validateSession(jid)),
+  deleteSession: on((repository, { jids }) => repository.deleteSession(jids)),
   signalAddress: on((repository, { jid }) => repository.jidToSignalProtocolAddress(jid)),
   learn: on(learn),
   lidOf: on(({ lidMapping }, { pn }) => lidMapping.getLIDForPN(pn)),
   pnOf: on(({ lidMapping }, { lid }) => lidMapping.getPNForLID(lid)),
+  lidsOf: on(({ lidMapping }, { pns }) => lidMapping.getLIDsForPNs(pns)),
+  pnsOf: on(({ lidMapping }, { lids }) => lidMapping.getPNsForLIDs(lids)),
+  learnMany: on(({ lidMapping }, { pairs }) => lidMapping.storeLIDPNMappings(pairs)),
   sessions: on((repository, { records }) => [...records.keys()].filter(key => key.startsWith('session/')).map(key => key.slice(8))),
   readNode: on(readNode),
-  // Prekeys for a device that has published none: the stanza, and the numbers afterwards.
-  prekeysNode: ({ creds, count, dice }) => inWorld({ dice }, () => getNextPreKeysNode({ creds, keys: memoryKeys() }, count)),
+  // Prekeys of a device that has these already: the stanza, and the numbers afterwards.
+  prekeysNode: ({ creds, count, dice, prekeys = {} }) => {
+    const records = new Map(Object.entries(prekeys).map(([id, pair]) => [`pre-key/${id}`, pair]))
+    return inWorld({ dice }, () => getNextPreKeysNode({ creds, keys: memoryKeys(records) }, count))
+  },
   usyncQuery,
   usyncResult: ({ protocols, answer }) => usync(protocols).parseUSyncQueryResult(answer),
+  // What one protocol makes of the whole <user>, or of its own child.
+  usyncParse: ({ protocol, node }) => usync([protocol]).protocols[0].parser(node),
+  retryManager,
+  identityChanges,
+  takeTokens,
+  shownToken,
+  givenTo,
   usyncDevices: ({ protocols, answer, me, lid }) => {
     return extractDeviceJids(usync(protocols).parseUSyncQueryResult(answer).list, me, lid, false)
   }

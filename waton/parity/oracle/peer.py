@@ -252,7 +252,7 @@ def _told(raw: RawEvent) -> Iterator[Event]:
         case "messages.upsert":
             yield from (_message(value["type"], message) for message in value["messages"])
         case "messages.update":
-            yield from ({"event": "update", "key": one["key"], "status": one["update"].get("status")} for one in value)
+            yield from (_update(one) for one in value)
         case "message-receipt.update":
             yield from ({"event": "receipt", "key": one["key"], "receipt": one["receipt"]} for one in value)
         case "messaging-history.set":
@@ -294,6 +294,12 @@ def _message(kind: str, told: Mapping[str, Any]) -> Event:
         "stub": told.get("messageStubType"),
         "why": told.get("messageStubParameters") or [],
     }
+
+
+def _update(told: Mapping[str, Any]) -> Event:
+    update: Mapping[str, Any] = told["update"]
+    why: list[str] = update.get("messageStubParameters") or []
+    return {"event": "update", "key": told["key"], "status": update.get("status"), "why": why}
 
 
 def _history(value: Mapping[str, Any]) -> Event:

@@ -263,8 +263,9 @@ class IncomingMessage:
             sender_lid=get_jid(node, "sender_lid"),
             participant_pn=get_jid(node, "participant_pn"),
             participant_lid=get_jid(node, "participant_lid"),
-            recipient_pn=get_jid(node, "recipient_pn"),
-            recipient_lid=get_jid(node, "recipient_lid"),
+            # Of a peer's own message the stanza says peer_recipient_pn. Baileys takes that for the author's.
+            recipient_pn=get_jid(node, "recipient_pn") or get_jid(node, "peer_recipient_pn"),
+            recipient_lid=get_jid(node, "recipient_lid") or get_jid(node, "peer_recipient_lid"),
             addressing_mode=get_text(node, "addressing_mode"),
             offline=get_text(node, "offline"),
             edit=get_text(node, "edit"),

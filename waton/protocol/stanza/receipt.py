@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from waton.jid import Jid
 from waton.protocol.binary_node import Node, get_jid, get_text, require_jid, require_text
@@ -37,6 +37,32 @@ class ReceiptType(StrEnum):
     PEER_MSG = "peer_msg"
     ENC_REKEY_RETRY = "enc_rekey_retry"
     VIEW = "view"
+
+
+class Nack(IntEnum):
+    """The error of a client's ack: what it could not take, and will not take when it comes again.
+
+    Source: Baileys Utils/decode-wa-message.ts NACK_REASONS, from the web client's own list.
+    """
+
+    SENDER_REACHOUT_TIMELOCKED = 463
+    """Said by the server, of a message to a stranger."""
+    PARSING = 487
+    """The stanza is not as it should be."""
+    UNRECOGNISED_STANZA = 488
+    UNRECOGNISED_STANZA_CLASS = 489
+    UNRECOGNISED_STANZA_TYPE = 490
+    INVALID_PROTOBUF = 491
+    """What was decrypted is no message."""
+    INVALID_HOSTED_COMPANION_STANZA = 493
+    MISSING_MESSAGE_SECRET = 495
+    """An addition to a message whose secret we do not have."""
+    SIGNAL_ERROR_OLD_COUNTER = 496
+    MESSAGE_DELETED_ON_PEER = 499
+    UNHANDLED = 500
+    UNSUPPORTED_ADMIN_REVOKE = 550
+    UNSUPPORTED_LID_GROUP = 551
+    DB_OPERATION_FAILED = 552
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +191,7 @@ def ack(node: Node, *, error: int | None = None, me: Jid | None = None) -> Node:
 
     Args:
         node: the stanza: its tag becomes the class; participant, recipient and type are repeated.
-        error: a nack code (Baileys' 487 parsing, 495 missing secret, 500 unhandled ...).
+        error: why it is not taken, a Nack.
         me: our own address, named as `from` for class message only.
     """
     attrs: dict[str, str | Jid | None] = {

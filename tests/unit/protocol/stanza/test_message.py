@@ -156,6 +156,14 @@ def test_the_author_s_other_address_comes_with_his_device() -> None:
     assert IncomingMessage("1", pn, 5, "text", ()).author_alt is None
 
 
+def test_the_other_address_of_whom_our_other_device_wrote_to() -> None:
+    attrs = {"from": "49150:2@s.whatsapp.net", "recipient": "49151@s.whatsapp.net", "id": "1", "t": "5"}
+    message = IncomingMessage.from_node(Node("message", {**attrs, "peer_recipient_lid": "2000@lid"}))
+    assert (message.recipient_lid, message.recipient_pn, message.author_alt) == (Jid("2000", "lid"), None, None)
+    named = {**attrs, "peer_recipient_pn": "49152@s.whatsapp.net", "recipient_pn": "49151@s.whatsapp.net"}
+    assert IncomingMessage.from_node(Node("message", {**named})).recipient_pn == Jid("49151", "s.whatsapp.net")
+
+
 def test_what_a_group_message_and_a_resend_carry_comes_back() -> None:
     group, device = Jid("1203", "g.us"), Jid("2000", "lid", 4)
     sent = OutgoingMessage(

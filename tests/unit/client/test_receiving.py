@@ -1,0 +1,172 @@
+"""What comes in is told once, by whoever could write it, and what cannot be read is never passed over in silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.memory_store import MemoryStore
+from tests.unit.client.service import GROUP, ME, MY_LID, Peer, World, said, text
+from waton.client.events import MessagesUpsert, MessageUndecryptable
+from waton.jid import Jid, signal_address
+from waton.ports import RecordKind
+from waton.protocol import proto
+from waton.protocol.binary_node import Node, get_text
+from waton.protocol.group_cipher import GroupCipher, sender_key_name
+from waton.protocol.stanza.message import Enc, IncomingMessage
+from waton.utils.padding import pad
+
+ADA, ADA_PN = Jid("200000000000002", "lid"), Jid("15550000002", "s.whatsapp.net")
+T = 1_760_000_000
+
+
+@pytest.fixture
+async def world() -> World:
+    return await World.of()
+
+
+@pytest.fixture
+def ada(world: World) -> Peer:
+    """Ada, who has our keys and has not written yet."""
+    peer = world.service.person(ADA)
+    peer.meet(world.client)
+    return peer
+
+
+def message(*encs: Enc, id: str = "ID", sender: Jid = ADA, **fields: object) -> Node:
+    return IncomingMessage(id, sender, T, "text", encs, **fields).to_node()  # type: ignore[arg-type]
+
+
+def texts(world: World) -> list[str]:
+    return [said(event.message) for event in world.told(MessagesUpsert) if isinstance(event, MessagesUpsert)]
+
+
+def unread(world: World) -> list[tuple[str, str]]:
+    """Id and reason of what was told as not readable."""
+    told = world.told(MessageUndecryptable)
+    return [(event.key.id, event.reason) for event in told if isinstance(event, MessageUndecryptable)]
+
+
+# --- who may say what -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stanza",
+    [
+        message(),
+        message(sender=GROUP, participant=ADA),
+        message(sender=ME.with_device(0), category="peer"),
+        message(sender=MY_LID.with_device(0), recipient=ADA),
+    ],
+)
+async def test_what_nobody_has_encrypted_is_nobody_s_word(world: World, stanza: Node) -> None:
+    plain = Node("plaintext", None, text("believe me").SerializeToString())
+    await world.receive(Node(stanza.tag, stanza.attrs, [plain]))
+    assert texts(world) == []
+    assert unread(world) == [("ID", "malformed")]
+    assert world.service.acks("ID")
+
+
+async def test_a_newsletter_is_not_encrypted_and_is_read(world: World) -> None:
+    stanza = message(sender=Jid("120363000000000009", "newsletter"), server_id="7")
+    plain = Node("plaintext", None, text("news").SerializeToString())
+    await world.receive(Node(stanza.tag, stanza.attrs, [plain]))
+    assert texts(world) == ["news"]
+
+
+@pytest.mark.parametrize("server", ["nowhere", "bot", "newsletter"])
+async def test_a_name_on_another_server_does_not_reach_a_person_s_session(world: World, ada: Peer, server: str) -> None:
+    opening = ada.seal(text("mine"))
+    await world.receive(message(opening, id="STRANGE", sender=Jid(ADA_PN.user, server)))
+    assert texts(world) == [] or server != "nowhere"
+    assert await world.client.store.load(RecordKind.SESSION, signal_address(ADA_PN)) is None
+    assert world.service.acks("STRANGE"), "it is answered, or the server's window fills"
+    assert world.failures() == []
+
+
+# --- nothing is passed over -------------------------------------------------------------------------------------------
+
+
+async def test_content_of_a_kind_that_nobody_here_knows_is_told(world: World, ada: Peer) -> None:
+    await world.receive(message(ada.seal(b"\xba\x3e\x05hello")))
+    [event] = world.told(MessagesUpsert)
+    assert isinstance(event, MessagesUpsert)
+    assert event.message.SerializeToString() == b"\xba\x3e\x05hello"
+
+
+async def test_a_sender_key_alone_is_told_to_nobody(world: World, ada: Peer) -> None:
+    told = proto.Message()
+    told.senderKeyDistributionMessage.groupId = str(GROUP)
+    await world.receive(message(ada.seal(told)))
+    assert (texts(world), unread(world)) == ([], [])
+    assert world.service.acks("ID")
+
+
+@pytest.mark.parametrize("record", [b"\xff", b"not a record"])
+async def test_a_damaged_session_is_no_session_and_the_message_is_asked_for(
+    world: World, ada: Peer, record: bytes
+) -> None:
+    await world.receive(message(ada.seal(text("opens")), id="A"))
+    store = world.client.store
+    assert isinstance(store, MemoryStore)
+    store.records[RecordKind.SESSION, signal_address(ADA)] = record
+    await world.receive(message(Enc("msg", ada.seal(text("lost")).ciphertext), id="B"))
+    assert world.failures() == []
+    assert [id for id, _ in unread(world)] == ["B"]
+    assert [get_text(node, "type") for node in world.service.of("receipt") if get_text(node, "id") == "B"] == ["retry"]
+    ada.meet(world.client)
+    await world.receive(message(ada.seal(text("lost")), id="B"))
+    assert texts(world) == ["opens", "lost"]
+
+
+async def test_a_damaged_sender_key_is_no_key_and_the_message_is_asked_for(world: World, ada: Peer) -> None:
+    store = world.client.store
+    assert isinstance(store, MemoryStore)
+    store.records[RecordKind.SENDER_KEY, sender_key_name(GROUP, ADA)] = b"\xff"
+    own = GroupCipher().fresh(entropy=ada.dice.take(68))
+    sealed = own.encrypt(pad(text("to all").SerializeToString(), 4), entropy=ada.dice.take(64))
+    stanza = message(Enc("skmsg", sealed.ciphertext), id="G", sender=GROUP, participant=ADA)
+    await world.receive(stanza)
+    assert world.failures() == []
+    assert unread(world) == [("G", "no_sender_key")]
+    told = proto.Message()
+    told.senderKeyDistributionMessage.groupId = str(GROUP)
+    told.senderKeyDistributionMessage.axolotlSenderKeyDistributionMessage = own.distribution()
+    again = message(ada.seal(told), Enc("skmsg", sealed.ciphertext), id="G", sender=GROUP, participant=ADA)
+    await world.receive(again)
+    assert texts(world) == ["to all"]
+
+
+async def test_what_cannot_be_read_is_told_once_however_often_it_is_delivered(world: World, ada: Peer) -> None:
+    enc = ada.seal(b"\xff\xff\xff")
+    ada.meet(world.client)
+    for _ in range(3):
+        ada.meet(world.client)
+        await world.receive(message(ada.seal(b"\xff\xff\xff"), id="BAD"))
+    assert unread(world) == [("BAD", "malformed")]
+    assert len(world.service.acks("BAD")) == 3
+    for _ in range(9):
+        await world.receive(message(Enc("msg", enc.ciphertext), id="LOST"))
+    told = [event for event in world.told(MessageUndecryptable) if isinstance(event, MessageUndecryptable)]
+    assert [(one.key.id, one.will_retry) for one in told[1:]] == [("LOST", True), ("LOST", False)]
+
+
+# --- one person, two names --------------------------------------------------------------------------------------------
+
+
+async def test_what_was_told_under_the_number_is_not_told_again_under_the_lid(world: World, ada: Peer) -> None:
+    await world.receive(message(ada.seal(text("hello")), sender=ADA_PN))
+    assert texts(world) == ["hello"]
+    await world.receive(message(ada.seal(text("hello")), sender=ADA, sender_pn=ADA_PN))
+    await world.receive(message(ada.seal(text("hello")), sender=ADA_PN))
+    assert texts(world) == ["hello"]
+    assert len(world.service.acks("ID")) == 3
+    await world.receive(message(ada.seal(text("another")), sender=ADA, id="OTHER"))
+    assert texts(world) == ["hello", "another"]
+
+
+async def test_two_people_may_use_one_id(world: World, ada: Peer) -> None:
+    bob = world.service.person(Jid("200000000000003", "lid"))
+    bob.meet(world.client)
+    await world.receive(message(ada.seal(text("from Ada"))))
+    await world.receive(message(bob.seal(text("from Bob")), sender=bob.jid))
+    assert texts(world) == ["from Ada", "from Bob"]
