@@ -90,7 +90,8 @@ class RecordKind(StrEnum):
     RETRY = "retry"
     """key: direction, chat, author or reader, message id; value: JSON of counters and what they decide by."""
     PLACEHOLDER = "placeholder"
-    """key: message id; value: JSON of a message we could not read and may ask the phone for."""
+    """key: chat, message id and author; value: JSON of a message we could not read and may ask the phone for. Or,
+    behind "held": device and message id; value: the stanza of a message that waits until its author's key is taken."""
     MESSAGE_SECRET = "message_secret"
     """key: chat, author and message id; 32 bytes, for what is encrypted with it later (votes, reactions, bots)."""
     PRIVACY_TOKEN = "privacy_token"

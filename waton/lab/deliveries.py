@@ -1,8 +1,8 @@
 """Deliveries: what each device has yet to get, who is connected, and the order of both.
 
 A stanza for a device is written to its queue first and leaves the queue when the device acknowledges it (an ack, or for
-a message also a receipt, unless that asks for it again). So nothing acknowledged to its sender can be lost, and what a device did not acknowledge
-comes again at its next login, in order, marked `offline`.
+a message also a receipt, unless that asks for it again). So nothing acknowledged to its sender can be
+lost, and what a device did not acknowledge comes again at its next login, in order, marked `offline`.
 
 A login drains in four beats: offline_preview, the stanzas that waited (at most `window` of them unacknowledged at
 once), offline, and then whatever came meanwhile. The window is what the client asks for by offline_batch; clients
