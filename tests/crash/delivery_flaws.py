@@ -11,10 +11,9 @@ from typing import Any, Final
 
 from waton.client.event_pipeline import EventPipeline, Send, Step, lane_of
 from waton.client.handlers import Handlers, Parcel
-from waton.client.outbox import Entry, Outbox
+from waton.infra.record_cache import ABSENT
 from waton.infra.storage_sqlite import SqliteUnit
 from waton.ports import RecordKind
-from waton.protocol.binary_node import Node
 
 
 def _acknowledge_before_the_commit() -> None:
@@ -62,21 +61,18 @@ def _save_nothing_of(forgotten: RecordKind) -> None:
     SqliteUnit.save = save_others
 
 
-def _write_before_the_commit() -> None:
-    put = Outbox.put
-    writing: set[asyncio.Task[None]] = set()
+def _keep_ratchets_in_memory() -> None:
+    save = SqliteUnit.save
 
-    def early(self: Outbox, step: Step, node: Node, *, is_resend: bool = False) -> Entry:
-        entry = put(self, step, node, is_resend=is_resend)
-        writing.add(asyncio.ensure_future(self.write(entry)))
-        return entry
+    def save_others(
+        self: SqliteUnit, kind: RecordKind, key: str, value: bytes | None, *, until: float | None = None
+    ) -> None:
+        if kind is RecordKind.SESSION and self._store._recall(kind, key) not in (None, ABSENT):
+            self._store._overlay[kind, key] = (value, until)  # every reader sees it, and nothing writes it
+        else:
+            save(self, kind, key, value, until=until)
 
-    async def late(self: EventPipeline, step: Step, send: Send | None, *, waits: bool) -> None:
-        await asyncio.sleep(0.05)  # a commit that takes its time
-        await leave(self, step, send, waits=waits)
-
-    leave = EventPipeline.leave
-    Outbox.put, EventPipeline.leave = early, late
+    SqliteUnit.save = save_others
 
 
 def _handled_before_told() -> None:
@@ -97,7 +93,7 @@ FLAWS: Final[dict[str, Callable[[], None]]] = {
     "keeps no outbox": _keep_no_outbox,
     "keeps no received ids": _keep_no_received,
     "marks as handled before it tells": _handled_before_told,
-    "writes before the commit": _write_before_the_commit,
+    "keeps ratchets in memory": _keep_ratchets_in_memory,
 }
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from tests.crash.delivery_points import NEEDS, Need
 from tests.support.cast import BAILEYS, Cast, Chat
+from waton.client.events import ConnectionStatus
 from waton.lab.world import Device
 from waton.protocol.binary_node import Node, get_jid, get_text, require_jid, require_text
 from waton.protocol.trace import Layer, Trace, Way
@@ -118,6 +119,8 @@ class Victim:
         """The ids of what was told at least once."""
         self.accepted: set[str] = set()
         """The ids of what the server has, as lives were told."""
+        self.is_open = False
+        """The life under way has logged in."""
         self.pid: int | None = None
         """The life under way."""
         self.code: int | None = None
@@ -180,6 +183,7 @@ class Victim:
         with (self._directory / "story.log").open("rb") as story:
             story.seek(self._read_until)
             data = story.read()
+        data = data[: data.rfind(b"\n") + 1]  # a line that is being written is left for the next time
         self._read_until += len(data)
         for line in map(json.loads, data.splitlines()):
             self.story.append(line)
@@ -187,6 +191,8 @@ class Victim:
                 self.told.add(line["id"])
             elif line["what"] == "accepted":
                 self.accepted.add(line["id"])
+            elif line["what"] == "status" and line["status"] == ConnectionStatus.OPEN:
+                self.is_open = True
 
     def _note(self, news: dict[str, int]) -> None:
         if "born" in news:
@@ -197,7 +203,7 @@ class Victim:
 
     async def live(self, number: int, death: Death, until: int, flaw: str) -> None:
         """Begin a life."""
-        lives = self._lives
+        lives, self.is_open = self._lives, False
         self._tell(do="live", life=number, moment=death.moment, count=death.count, until=until, flaw=flaw)
         await self.until("a life begins", lambda: self._lives > lives)
 
@@ -263,7 +269,7 @@ class Ordeal:
     broken: set[str] = field(default_factory=set[str])
     """The ids of messages whose ciphertext was broken on its way, to the victim or from it."""
     ends: list[str] = field(default_factory=list[str])
-    """How each life ended: its moment, or "idle" when it was killed from outside."""
+    """How each life ended: its moment, or "idle" and the moment it did not come to: it was killed from outside."""
     stop: str = ""
     """Why it did not come to its end."""
     _dice: random.Random = field(init=False)
@@ -312,10 +318,10 @@ class Ordeal:
     async def _live_and_die(self, number: int, death: Death) -> None:
         self._arrange(NEEDS[death.moment])
         lives = len(self.plan.deaths) - number
-        incoming = -(-len(self._waiting) // (lives + 1))
-        before = 0 if number == 0 else self._dice.randint(0, incoming)
+        incoming = self._share(len(self._waiting), lives)
+        before = self._dice.randint(0, incoming)
         await self._post(before)
-        self._until += -(-(len(self.plan.outgoing) - self.plan.afterwards - self._until) // (lives + 1))
+        self._until += self._share(self._unsent, lives)
         await self.victim.live(number, death, self._until, self.flaw)
         if number == 0:
             await self._pair()
@@ -323,16 +329,25 @@ class Ordeal:
         await self.victim.until(f"life {number} dies or is done", lambda: self._is_dead or self._is_idle)
         for _ in range(_MORE):
             if not self._is_dead:
-                await self._give_more(number)
-        self.ends.append(death.moment if self._is_dead else "idle")
+                await self._give_more(number, lives)
+        self.ends.append(death.moment if self._is_dead else f"idle ({death.moment})")
         await self.victim.kill()
         if self.victim.code != -signal.SIGKILL:
             raise InVain(f"life {number} ended with {self.victim.code}; {self.victim.last_words()}")
 
-    async def _give_more(self, number: int) -> None:
-        await self._post(2)
-        self._until = min(self._until + 2, len(self.plan.outgoing) - self.plan.afterwards)
-        if not self._is_dead:
+    @property
+    def _unsent(self) -> int:
+        """How many messages the victim was not told to send yet."""
+        return len(self.plan.outgoing) - self.plan.afterwards - self._until
+
+    def _share(self, left: int, lives: int) -> int:
+        """How many of so many messages a life gets, when as many lives are still to come: one is left for each."""
+        return min(left, 1 + self._dice.randint(0, min(2, max(left - lives, 0))))
+
+    async def _give_more(self, number: int, lives: int) -> None:
+        await self._post(int(len(self._waiting) > lives))
+        if self._unsent > lives and not self._is_dead:
+            self._until += 1
             self.victim.send(self._until)
         await self.victim.until(f"life {number} dies or is done", lambda: self._is_dead or self._is_idle)
 
@@ -343,6 +358,7 @@ class Ordeal:
 
     async def _say_more(self) -> None:
         """After everything: one more text each way in each chat, from everybody."""
+        self._traps.clear()
         self._until = len(self.plan.outgoing)
         self.victim.send(self._until)
         for chat in self.cast.chats.values():
@@ -364,8 +380,10 @@ class Ordeal:
 
     @property
     def _is_idle(self) -> bool:
-        """All that the present life knows of is done."""
+        """The present life has logged in, and all that it knows of is done."""
         victim = self.victim
+        if not victim.is_open:
+            return False
         is_told = len(victim.told) >= len(self.posted) and victim.told >= self.posted.keys()
         return is_told and all(one.id in victim.accepted for one in self.plan.outgoing[: self._until])
 

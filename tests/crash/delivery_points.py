@@ -114,6 +114,8 @@ NEEDS: dict[str, Need] = {
     "logged in": _T,
 }
 """Every moment, and what it needs."""
+ONCE = frozenset({"logging in", "logged in", "outbox opening", "outbox opened", "sql sweep"})
+"""Those that come once in a life."""
 
 
 class Fuse:

@@ -10,6 +10,7 @@ import pytest
 from tests.support.waton_client import WatonPeer, waton_peer
 from waton.client.events import IdentityChanged, MessageUndecryptable
 from waton.client.identity_change_handler import IdentityPolicy, fingerprint
+from waton.errors import LocalProtocolError
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.jid import signal_address
@@ -77,8 +78,8 @@ async def test_asked_the_message_is_held_until_somebody_has_decided(lab: Lab) ->
         assert (told.old, told.new) == (fingerprint(old), fingerprint(ada.identity.public))
         failed = await unread(waton)
         assert failed.reason == "untrusted_identity"
-        result = await waton.client.send_text(ada.lid, "who are you?")
-        assert [jid.device for jid in result.skipped] == [0], "nothing is encrypted for a key that nobody has accepted"
+        with pytest.raises(LocalProtocolError, match="another identity key"):
+            await waton.client.send_text(ada.lid, "who are you?")  # nothing is encrypted for what nobody has accepted
         assert not ada.messages[-1].from_me or ada.messages[-1].text == "is it me?"
 
         assert await waton.client.trust(ada.lid, ada.identity.public) == 1

@@ -15,6 +15,7 @@ from waton.client.events import MessagesUpsert, MessageUndecryptable
 from waton.errors import RetryReason
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
+from waton.lab.database import Value
 from waton.lab.phone import Phone
 from waton.lab.server import Lab
 from waton.ports import RecordKind
@@ -124,6 +125,49 @@ async def test_what_our_phone_has_given_us_is_not_asked_for_any_more(lab: Lab, m
         await waton.message("three")
         assert not [event for event in waton.events if isinstance(event, MessagesUpsert)]
         assert await waton.store.keys(RecordKind.RETRY, "in ") == []
+
+
+@pytest.mark.parametrize("where", ["person", "group"])
+async def test_what_was_written_with_a_used_key_is_asked_for(lab: Lab, where: str) -> None:
+    """Ada's sessions go back to an older state, as after a backup, or in Baileys after two writes that crossed."""
+    owner, ada = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(owner)
+        to = waton.lid if where == "person" else await ada.create_group("Friends", [owner.lid])
+        await ada.send_text(to, "one")
+        await waton.message("one")
+        await waton.client.send_text(ada.lid if where == "person" else to, "both have answered now")
+        await reads(ada, "both have answered now")
+        await ada.send_text(to, "two")
+        await waton.message("two")
+        before = records_of(lab, ada)
+        await ada.send_text(to, "three")
+        await waton.message("three")
+        restore(lab, ada, before)
+        await ada.send_text(to, "four")
+        failed = await unread(waton)
+        assert (failed.reason, failed.will_retry) == ("duplicate", True)
+        await waton.message("four")
+        assert (await unread(waton)).is_resolved
+        await ada.send_text(to, "five")
+        await waton.message("five")
+        assert await waton.store.keys(RecordKind.RETRY, "in ") == []
+
+
+def records_of(lab: Lab, phone: Phone) -> list[tuple[Value, ...]]:
+    """The phone's sessions and sender keys as they are now."""
+    return lab.service.world.database.rows(
+        "SELECT account, kind, key, value FROM phone_record WHERE account = ? AND kind IN ('session', 'sender_key')",
+        phone.account.id,
+    )
+
+
+def restore(lab: Lab, phone: Phone, records: list[tuple[Value, ...]]) -> None:
+    """The phone's sessions and sender keys are what they were."""
+    forget(lab, phone)
+    with lab.service.world.step():
+        for record in records:
+            lab.service.world.database.insert("INSERT INTO phone_record VALUES (?, ?, ?, ?)", *record)
 
 
 async def test_an_unreadable_copy_of_what_was_read_is_no_news(lab: Lab) -> None:

@@ -18,10 +18,18 @@ from waton.lab.server import Lab
 from waton.parity.oracle import BaileysError, BaileysPeer
 from waton.parity.oracle.peer import RawEvent
 
-IMPATIENT: Mapping[str, Any] = {"keepAliveIntervalMs": 1_000, "defaultQueryTimeoutMs": 3_000, "connectTimeoutMs": 5_000}
-"""Milliseconds; Baileys' own are 30, 60 and 20 seconds, and it closes 5 s after a ping without an answer."""
+IMPATIENT: Mapping[str, Any] = {
+    "keepAliveIntervalMs": 1_000,
+    "defaultQueryTimeoutMs": 3_000,
+    "connectTimeoutMs": 5_000,
+    "retryRequestDelayMs": 20,
+}
+"""Milliseconds; Baileys' own are 30, 60 and 20 seconds and 250 ms, and it closes 5 s after a ping without an answer."""
 _PAUSE = 0.2
 """Seconds before it connects again."""
+_PATIENCE = 30.0
+"""Seconds that a text waits for a connection."""
+_POLLS = 600
 
 
 class Bot:
@@ -58,9 +66,11 @@ class Bot:
     async def _settle(self) -> None:
         """Wait for the end of its first synchronisation: interrupted before, it holds all events back for 20 s."""
         await self.peer.event("history")
-        async with asyncio.timeout(self._PATIENCE):
-            while not (await self.peer.call("state"))["accountSyncCounter"]:
-                await asyncio.sleep(0.05)
+        for _ in range(_POLLS):
+            if (await self.peer.call("state"))["accountSyncCounter"]:
+                return
+            await asyncio.sleep(0.05)
+        raise TimeoutError("Baileys has not finished its first synchronisation")
 
     def _take(self, raw: RawEvent) -> None:
         if raw.type == "connection.update":
@@ -95,13 +105,11 @@ class Bot:
     async def say(self, to: Jid, body: str, id: str) -> bool:
         """Send a text; whether Baileys says that it has done so."""
         try:
-            await self.wait_open(self._PATIENCE)
+            await self.wait_open(_PATIENCE)
             await self.peer.send_text(to, body, id=id)
         except (BaileysError, TimeoutError):
             return False
         return True
-
-    _PATIENCE = 30.0
 
 
 def _text(content: Mapping[str, Any] | None) -> str | None:

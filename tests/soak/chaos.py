@@ -30,6 +30,8 @@ from waton.protocol.stanza.receipt import ReceiptType
 from waton.protocol.trace import Layer, Trace, Way
 
 _TRAFFIC = frozenset({"message", "receipt", "notification", "ack"})
+_STILL = 1.5
+"""Seconds without a stanza after which nothing more is to be expected: Baileys asks again sooner."""
 _AHEAD = 3
 """How many texts a sender may be ahead of the slowest in a chat, so that all of them go through all weathers."""
 
@@ -45,12 +47,18 @@ class Size:
     faults: int
     """In each wave, delays not counted."""
     patience: float
-    """For the whole of the talking, and once more for the draining."""
+    """For all the talking."""
+    drain: float
+    """For what is on its way then."""
 
     @property
     def each(self) -> int:
         """Texts of one sender in one chat: there are two groups, and three others to write to."""
         return self.texts // (len(NAMES) * 5)
+
+
+SMALL = Size(120, 40, 6, 60.0, 45.0)
+BIG = Size(1_000, 120, 12, 300.0, 180.0)
 
 
 @dataclass(slots=True)
@@ -144,7 +152,7 @@ class Chaos:
             async with self._went_on:
                 self._sent += 1
                 self._next[chat, sender] = number + 1
-                if self._sent % self.size.wave == 0:
+                if self._sent % self.size.wave == 0 and self._sent < self._total:
                     self._change_weather()
                 self._went_on.notify_all()
 
@@ -197,21 +205,23 @@ class Chaos:
         """Calm weather, everybody connected; wait until nothing is on its way."""
         self.cast.lab.faults.calm()
         try:
-            async with asyncio.timeout(self.size.patience):
+            async with asyncio.timeout(self.size.drain):
                 for waton in self.cast.watons.values():
                     await waton.peer.client.wait_open()
-                await self.cast.bot.wait_open(self.size.patience)
-                while not await self._is_quiet():
-                    await asyncio.sleep(0.2)
+                await self.cast.bot.wait_open(self.size.drain)
+                await self._quiet()
         except TimeoutError:
-            self.outcome.wrong.append(f"not quiet after {self.size.patience:g} s")
+            self.outcome.wrong.append(f"not quiet after {self.size.drain:g} s")
+        except WatonError as gone:
+            self.outcome.wrong.append(f"a client gave up: {gone!r}")
 
-    async def _is_quiet(self, still: float = 1.5) -> bool:
-        """Nothing waits, and nothing has passed for a while: longer than Baileys takes before it asks again."""
-        if await self._leftovers():
-            return False
-        last = next((trace.at for trace in reversed(self.cast.traces) if _is_traffic(trace)), 0.0)
-        return self.cast.lab.clock.now() - last > still
+    async def _quiet(self) -> None:
+        """Wait until nothing waits, and nothing has passed for a while."""
+        while True:
+            last = next((trace.at for trace in reversed(self.cast.traces) if _is_traffic(trace)), 0.0)
+            if self.cast.lab.clock.now() - last > _STILL and not await self._leftovers():
+                return
+            await asyncio.sleep(0.2)
 
     async def _leftovers(self) -> list[str]:
         """What waits somewhere."""
@@ -274,7 +284,7 @@ class Chaos:
         self.outcome.figures["said to be sent, and never written to the server"] = len(lost)
 
     def _fair_to_baileys(self, verdict: Verdict) -> Verdict:
-        """What is left of a verdict on Baileys when what it did itself is only counted. See the test for the reasons."""
+        """What is left of a verdict on Baileys when what it did itself is only counted; the test says why."""
         figures = self.outcome.figures
         wire = BaileysWire.of(self.cast.traces, self.cast.phones["Cal"].account.pn.user)
         ids = {str(text): id for id, text in self.cast.ledger.said.items()}
@@ -376,4 +386,4 @@ def _line(trace: Trace) -> str:
     return " ".join([*words, trace.recipient, f"#{trace.connection}", trace.detail])
 
 
-__all__ = ["Outcome", "Size", "run"]
+__all__ = ["BIG", "SMALL", "Outcome", "Size", "run"]

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.requirements import require
-from tests.soak.chaos import Size, run
+from tests.soak.chaos import BIG, SMALL, run
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(900)]
 require("baileys")
 
 IS_SOAK = os.environ.get("WATON_SOAK") == "1"
-SIZE = Size(1_000, 120, 12, 300.0) if IS_SOAK else Size(120, 40, 6, 90.0)
+SIZE = BIG if IS_SOAK else SMALL
 
 
 def seeds() -> list[int]:

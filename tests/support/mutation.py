@@ -10,7 +10,7 @@ everything is as before afterwards.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
@@ -20,15 +20,24 @@ from typing import Any
 @contextmanager
 def mutated(name: str, old: str, new: str) -> Generator[None]:
     """Run with `old` replaced by `new` in a module's source, where it must stand exactly once."""
+    with mutated_together(name, [(old, new)]):
+        yield
+
+
+@contextmanager
+def mutated_together(name: str, changes: Iterable[tuple[str, str]]) -> Generator[None]:
+    """The same with several changes of one module at once."""
     module = import_module(name)
     source = inspect.getsource(module)
-    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {name}"
+    for old, new in changes:
+        assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {name}"
+        source = source.replace(old, new)
     namespace: dict[str, Any] = {"__name__": name, "__file__": module.__file__, "__package__": module.__package__}
-    exec(compile(source.replace(old, new), str(module.__file__), "exec"), namespace)
+    exec(compile(source, str(module.__file__), "exec"), namespace)
     with ExitStack() as undo:
         code = list(_change_code(module, namespace, undo.callback))
         constants = list(_change_constants(module, namespace, undo.callback))
-        assert code or constants, f"{old!r} -> {new!r} changes nothing that is used"
+        assert code or constants, f"{changes!r} change nothing that is used"
         yield
 
 

@@ -140,7 +140,7 @@ class Analysis:
         return _to_pandas(self._fresh().sql(query))
 
     def stanzas(self, rows: Sequence[int]) -> dict[int, Node]:
-        """The stanzas in these journal rows (`trace.row`), from their recorded bytes, save those that cannot be read."""
+        """The stanzas in these journal rows (`trace.row`), from their bytes, save those that cannot be read."""
         found: dict[int, Node] = {}
         for row, data in self._payloads(rows):
             with suppress(DecodeError):

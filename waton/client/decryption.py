@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from waton._core import PreKeyMessage
-from waton.client import addresses
+from waton.client import addresses, prekeys
 from waton.client.envelope import Envelope, message_place
 from waton.client.event_pipeline import Step
 from waton.errors import DecodeError, DecryptError, DecryptReason, StorageError, UntrustedIdentity
@@ -190,7 +190,7 @@ class Decryption:
             trusted = error.new
             opened = await self._decrypt(step, author, record, trusted, enc)
         step.save(RecordKind.SESSION, key, opened.record)
-        self._note(step, key, opened, trusted)
+        await self._note(step, key, opened, trusted)
         return opened.plaintext
 
     async def _decrypt(
@@ -224,13 +224,12 @@ class Decryption:
         once = None if named.prekey_id is None else await step.load(RecordKind.PREKEY, str(named.prekey_id))
         return signal_repo.PreKeyLookup(signed_prekey_private=signed, prekey_private=once)
 
-    def _note(self, step: Step, key: str, opened: signal_repo.Decrypted, trusted: bytes | None) -> None:
+    async def _note(self, step: Step, key: str, opened: signal_repo.Decrypted, trusted: bytes | None) -> None:
         if opened.identity_key is not None and trusted is None:
             step.save(RecordKind.IDENTITY, key, opened.identity_key)
             step.transition("identity", "unknown", "known")
         if opened.spent_prekey_id is not None:
-            step.save(RecordKind.PREKEY, str(opened.spent_prekey_id), None)
-            step.transition("prekey", "unused", "spent", id=opened.spent_prekey_id)
+            await prekeys.spend(step, opened.spent_prekey_id)
         step.transition("ratchet", "ready", "advanced")
 
     # --- sender keys --------------------------------------------------------------------------------------------------

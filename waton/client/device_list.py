@@ -229,23 +229,24 @@ def _read(signed: bytes, known: KnownDevices, account_key: bytes | None) -> tupl
         is_new = is_other and indexes.timestamp >= known.t
         if is_other and not is_new:
             return Verdict.FORGED, None, False  # an old registration's list, said again
-        if account_key is not None:
-            _verify(signed, account_key, indexes, is_new=is_new)
+        is_verified = account_key is not None and _verify(signed, account_key, indexes, is_new=is_new)
     except (DecodeError, InvalidSignature):
         return Verdict.FORGED, None, False
     if not is_other and indexes.timestamp < known.t:
         return Verdict.OUTDATED, known.indexes, False
-    return (Verdict.UNVERIFIED if account_key is None else Verdict.VERIFIED), indexes, is_new
+    return (Verdict.VERIFIED if is_verified else Verdict.UNVERIFIED), indexes, is_new
 
 
-def _verify(signed: bytes, account_key: bytes, indexes: KeyIndexList, *, is_new: bool) -> None:
-    """By the known key; a new registration may come with a key of its own, which then must have signed it."""
+def _verify(signed: bytes, account_key: bytes, indexes: KeyIndexList, *, is_new: bool) -> bool:
+    """Whether by the known key; a new registration may come with a key of its own, which then must have signed it."""
     try:
         verify_key_index_list(signed, account_key)
     except InvalidSignature:
         if not is_new:
             raise
         verify_key_index_list(signed, indexes.account_key)
+        return False
+    return True
 
 
 def _counts(entry: DeviceEntry, indexes: KeyIndexList | None) -> bool:

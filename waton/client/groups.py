@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,8 @@ class KeyHolders:
             return KeyHolders()
         try:
             values = json.loads(data)
-            devices, again = (frozenset(map(Jid.parse, listed)) for listed in (values["devices"], values.get("again", ())))
-            return KeyHolders(values["key_id"], devices, again)
+            again = frozenset(map(Jid.parse, values.get("again", ())))
+            return KeyHolders(values["key_id"], frozenset(map(Jid.parse, values["devices"])), again)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StorageError("sender_key_sent") from error
 
@@ -112,15 +113,21 @@ class Groups:
             Disconnected, QueryTimeout: the network.
         """
         if not fresh:
-            known = await self._client.store.load(RecordKind.GROUP, str(group))
-            if known is not None:
-                return GroupMetadata.from_node(decode_node(known))
+            return (await self.snapshot(group))[0]
         content = [Node("query", {"request": "interactive"})]
         answer = await self._client.query(XMLNS, iq.IqType.GET, content, to=group)
         found = GroupMetadata.from_node(require_child(answer, "group"))
         async with self._client.pipeline.step() as step:
             self.keep(step, found)
         return found
+
+    async def snapshot(self, group: Jid) -> tuple[GroupMetadata, bytes]:
+        """The same as remembered, and the record that says so. Raises as metadata does."""
+        known = await self._client.store.load(RecordKind.GROUP, str(group))
+        if known is not None:
+            return GroupMetadata.from_node(decode_node(known)), known
+        found = await self.metadata(group, fresh=True)
+        return found, encode_node(found.to_node())
 
     async def is_admin(self, group: Jid, author: Jid) -> bool | None:
         """Whether somebody is an admin of a group, as far as we remember it; None when we do not."""
@@ -168,6 +175,15 @@ class Groups:
     async def own_name(reader: addresses.Reader, group: Jid, me: Jid) -> str:
         """Where our key for a group is: under our canonical address, so that it outlives a change of addressing."""
         return sender_key_name(group, await addresses.canonical(reader, me))
+
+    async def own_cipher(self, step: Step, group: Jid) -> GroupCipher:
+        """Our key for a group as it is; without one when there is none. Asks nobody. Hold the group's lock."""
+        mine = self._client.credentials
+        for me in filter(None, (mine.lid, mine.me)):
+            cipher = _cipher(await step.load(RecordKind.SENDER_KEY, await self.own_name(step, group, me)))
+            if cipher.has_own_key:
+                return cipher
+        return GroupCipher()
 
     async def own_key(self, step: Step, group: Jid, me: Jid, devices: Collection[Jid]) -> OwnKey:
         """Our key for a group of these devices, made anew when it has to be. Hold the group's lock."""
@@ -262,12 +278,12 @@ def _holders(record: bytes | None) -> KeyHolders:
 
 
 def _cipher(record: bytes | None) -> GroupCipher:
-    """Our key; none when the record is damaged."""
+    """Our key as it is stored; none when the record is damaged, and then it is made anew."""
     cipher = GroupCipher(record)
-    try:
-        return cipher if cipher.has_own_key else GroupCipher()
-    except StorageError:
-        return GroupCipher()
+    with suppress(StorageError):
+        _ = cipher.key_id
+        return cipher
+    return GroupCipher()
 
 
 def takes_part(device: Jid) -> bool:

@@ -10,6 +10,7 @@ Source: whatsmeow AutoTrustIdentity and its IdentityChange event, whatsapp-rust 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from waton.client import addresses
@@ -27,7 +28,7 @@ from waton.client.identity_change_handler import (
 from waton.errors import IqError, UntrustedIdentity
 from waton.jid import Jid, signal_address
 from waton.ports import RecordKind
-from waton.protocol.binary_node import Node, decode_node, encode_node, require_text
+from waton.protocol.binary_node import Node, decode_node, encode_node, get_int, require_text
 from waton.protocol.connection import NodeReceived
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 _REMEMBERED = "identity_refresh"
 """Name of the setting that holds whose session is to be refreshed after the drain."""
-_HELD = "held "
+HELD = "held "
+"""What the keys of messages begin with that wait for somebody's decision; those of other placeholders never do."""
 _HELD_SECONDS = 14 * 86_400
 _MOST_REMEMBERED = 1_000
 
@@ -76,7 +78,8 @@ class Identities:
         elif known != new:
             await self.take(step, device, key, UntrustedIdentity(device, known, new))
 
-    async def _changed(self, step: Step, device: Jid, key: str, new: bytes) -> None:
+    async def _changed(self, step: Step, device: Jid, key: str, new: bytes | None) -> None:
+        """new: the key that counts from now on; None for whichever comes next."""
         step.save(RecordKind.IDENTITY, key, new)
         step.transition("identity", "other", "known", device=device.device)
         names = await addresses.known_as(step, [device])
@@ -91,12 +94,25 @@ class Identities:
 
     # --- messages that are held ---------------------------------------------------------------------------------------
 
-    def hold(self, step: Step, author: Jid, node: Node) -> None:
+    async def hold(self, step: Step, author: Jid, node: Node) -> None:
         """Keep a message that waits for somebody's decision."""
         if self.policy is IdentityPolicy.ASK:
             until = self._client.clock.now() + _HELD_SECONDS
-            place = f"{_HELD}{signal_address(author)} {require_text(node, 'id')}"
+            place = await self._place(step, author, require_text(node, "id"))
             step.save(RecordKind.PLACEHOLDER, place, encode_node(node), until=until)
+
+    async def release(self, step: Step, author: Jid, id: str) -> None:
+        """A message waits for no decision any more: it could be read, or cannot for another reason."""
+        if self.policy is not IdentityPolicy.ASK or not author.is_user:
+            return
+        for address in (author, await addresses.alternate(step, author)):
+            place = None if address is None else f"{HELD}{signal_address(address)} {id}"
+            if place is not None and await step.load(RecordKind.PLACEHOLDER, place) is not None:
+                step.save(RecordKind.PLACEHOLDER, place, None)
+
+    @staticmethod
+    async def _place(step: Step, author: Jid, id: str) -> str:
+        return f"{HELD}{signal_address(await addresses.canonical(step, author))} {id}"
 
     async def trust(self, device: Jid, new: bytes | None = None) -> int:
         """Somebody has decided to take a device's new key: read what was held because of it.
@@ -110,19 +126,23 @@ class Identities:
         client = self._client
         device = await addresses.canonical(client.store, device)
         key = signal_address(device)
-        held = await client.store.load_prefix(RecordKind.PLACEHOLDER, f"{_HELD}{key} ")
+        held = await self._held(device)
         async with client.hold([device]), client.pipeline.step() as step:
-            if new is None:
-                step.save(RecordKind.IDENTITY, key, None)
-            else:
-                await self._changed(step, device, key, new)
+            await self._changed(step, device, key, new)
             step.transition("identity", "held", "trusted", device=device.device)
-        for record in held.values():
-            await client.receiver.on_message(NodeReceived(decode_node(record), 0), self._say)
-        async with client.pipeline.step() as step:
-            for place in held:
-                step.save(RecordKind.PLACEHOLDER, place, None)
+        for node in sorted(map(decode_node, held), key=lambda node: get_int(node, "t") or 0):
+            # What can still not be read is held again; what can be is released in the unit of work that tells it.
+            await client.receiver.on_message(NodeReceived(node, 0), self._say)
         return len(held)
+
+    async def _held(self, device: Jid) -> list[bytes]:
+        """The stanzas that wait for a decision about this device, under either of its addresses."""
+        store, found = self._client.store, list[bytes]()
+        for address in (device, await addresses.alternate(store, device)):
+            if address is not None:
+                place = f"{HELD}{signal_address(address)} "
+                found += (await store.load_prefix(RecordKind.PLACEHOLDER, place)).values()
+        return found
 
     async def _say(self, node: Node, parent: int | None) -> None:
         """Write what a held message is answered with, if there is a connection. Raises Disconnected."""
@@ -145,17 +165,22 @@ class Identities:
         for outcome in await refresh_remembered(jids, self):
             await self._apply(outcome, None)
         async with client.pipeline.step() as step:
-            step.save(RecordKind.SETTING, _REMEMBERED, None)
+            self._remember(step, [jid for jid in await self._remembered(step) if jid not in jids])
 
-    async def _remembered(self) -> list[Jid]:
-        record = await self._client.store.load(RecordKind.SETTING, _REMEMBERED)
+    async def _remembered(self, reader: addresses.Reader | None = None) -> list[Jid]:
+        record = await (reader or self._client.store).load(RecordKind.SETTING, _REMEMBERED)
         return [] if record is None else [Jid.parse(text) for text in json.loads(record)]
+
+    @staticmethod
+    def _remember(step: Step, jids: Iterable[Jid]) -> None:
+        """Write the list that was read in this step. Nothing may be awaited in between, for it has no lock."""
+        listed = [str(jid) for jid in dict.fromkeys(jids)][:_MOST_REMEMBERED]
+        step.save(RecordKind.SETTING, _REMEMBERED, json.dumps(listed).encode() if listed else None)
 
     async def _apply(self, outcome: IdentityChangeOutcome, trace: int | None) -> None:
         client, jid = self._client, outcome.jid
         if jid is None:
             return
-        remembered = await self._remembered() if IdentityAction.REFRESH_AFTER_DRAIN in outcome.actions else []
         async with client.hold([jid]), client.pipeline.step(parent=trace) as step:
             step.transition("identity_change", "notified", outcome.code.value, device=jid.device)
             names = await addresses.known_as(step, [jid])
@@ -169,8 +194,7 @@ class Identities:
                     case IdentityAction.FORGET_SENDER_KEY_DELIVERY:
                         await client.groups.mark_stale(step, [name.with_device(jid.device) for name in names])
                     case IdentityAction.REFRESH_AFTER_DRAIN:
-                        listed = [str(one) for one in dict.fromkeys([*remembered, jid])][:_MOST_REMEMBERED]
-                        step.save(RecordKind.SETTING, _REMEMBERED, json.dumps(listed).encode())
+                        self._remember(step, [*await self._remembered(step), jid])
                     case IdentityAction.TELL:
                         self._tell(step, jid, "", "", outcome.code.value)
                     case _:

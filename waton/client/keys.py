@@ -62,7 +62,7 @@ class Keys:
         """Our own keys for one fresh session, with a one-time prekey that nobody else gets."""
         client = self._client
         async with client.account.changing() as step:
-            mine, once = prekeys.make_one(step, client.credentials, client.entropy)
+            mine, once = prekeys.make_one(step, client.credentials, client.entropy, client.clock.now())
             client.account.keep(step, mine)
         signed = SignedPrekey(mine.signed_prekey_id, mine.signed_prekey.public, mine.signed_prekey_signature)
         return Bundle(mine.registration_id, mine.identity_key.public, signed, once, mine.account)

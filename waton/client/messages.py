@@ -139,7 +139,7 @@ class Sender:
         if not (to.is_user or to.is_group):
             raise NotImplementedError("messages go to people and groups; lists and newsletters are not sendable yet")
         made = id or content.message_id(self._client.credentials.me, self._client.clock.now(), self._entropy(16))
-        async with self._client.hold_names([f"send:{to.bare}"]):
+        async with self._client.hold_names([f"send:{to.bare}", f"id:{made}"]):
             known = await self._client.store.load(RecordKind.SENT_MESSAGE, made)
             outgoing = None if known is not None else await self._compose(made, to.bare, message)
             entry = self._client.outbox.find("message", made) if outgoing is None else await self._commit(outgoing)
@@ -175,7 +175,6 @@ class Sender:
                 entry = await work(outgoing)
             except _Again:
                 continue
-            await self._client.outbox.write(entry)
             self._client.background(self._client.privacy.sent(outgoing.to, outgoing.message))
             return entry
         raise LocalProtocolError("the recipients' devices change faster than they can be encrypted for")
@@ -192,8 +191,11 @@ class Sender:
             if await client.sessions.lost(step, [target.wire for target in targets], bundles):
                 raise _Again
             outgoing.sealed = await client.sessions.seal(step, targets, bundles)
-            if not outgoing.sealed.encs:
-                raise LocalProtocolError("no device could be encrypted for")
+            is_to_us = client.is_me(outgoing.to)
+            if not any(is_to_us or not client.is_me(jid) for jid, _ in outgoing.sealed.encs):
+                # Our own copies are no delivery.
+                why = "; ".join(sorted(set(outgoing.sealed.skipped.values())))
+                raise LocalProtocolError(f"no device could be encrypted for: {why}")
             outgoing.readers = tuple(jid for jid, _ in outgoing.sealed.encs)
             return self._store(step, outgoing, self._stanza(outgoing, await self._beside(step, outgoing)))
 
@@ -224,13 +226,15 @@ class Sender:
 
     async def _seal_for_group(self, outgoing: _Outgoing) -> Entry:
         client, group = self._client, outgoing.to
-        metadata = await client.groups.metadata(group)
+        metadata, record = await client.groups.snapshot(group)
         devices = await client.groups.devices(metadata)
         outgoing.devices = tuple(devices)
         others = [jid for jid in devices if takes_part(jid) and not self._is_this_device(jid)]
         guess = await client.groups.lacking(group, outgoing.me, others)
         bundles = await client.sessions.bundles_for(guess)
         async with client.hold([group, *guess]), client.pipeline.step() as step:
+            if await step.load(RecordKind.GROUP, str(group)) != record:
+                raise _Again  # who left meanwhile must not be told our key
             key = await client.groups.own_key(step, group, outgoing.me, others)
             lacking = key.lacking(others)
             if not set(lacking) <= set(guess) or await client.sessions.lost(step, lacking, bundles):
@@ -321,7 +325,14 @@ class Sender:
         step.emit(MessagesUpsert(key, outgoing.message, now, UpsertType.APPEND))
         step.transition("message", "new", "pending", id=outgoing.id)
         self._trace(outgoing, step.unit.number)
-        return self._client.outbox.put(step, stanza.to_node())
+        return self._put(step, stanza)
+
+    def _put(self, step: Step, stanza: OutgoingMessage) -> Entry:
+        """Into the outbox, and written when it is on the disk, whether anybody still waits for it or not."""
+        outbox = self._client.outbox
+        entry = outbox.put(step, stanza.to_node())
+        step.then(lambda: outbox.write(entry))
+        return entry
 
     def _trace(self, outgoing: _Outgoing, transition: int) -> None:
         plain = outgoing.message.SerializeToString()
@@ -378,8 +389,7 @@ class Sender:
             step.save(RecordKind.SENT_MESSAGE, id, sent.to_bytes(), until=sent.until)
             if also is not None:
                 also(step, id)
-            entry = client.outbox.put(step, stanza.to_node())
-        await client.outbox.write(entry)
+            self._put(step, stanza)
         return id
 
     # --- the server's word --------------------------------------------------------------------------------------------
@@ -431,6 +441,8 @@ class Sender:
         if entry is not None:
             answer = await self._acknowledged(id, entry)
             return SendResult(id, get_int(answer, "t") or sent.at, sent.devices, error=get_int(answer, "error"))
+        if sent.status is MessageStatus.PENDING:
+            raise QueryTimeout(id, 0)  # on its way to the disk still
         refused = sent.status is MessageStatus.ERROR
         return SendResult(id, sent.at, sent.devices, error=_REFUSED_EARLIER if refused else None)
 
@@ -444,8 +456,8 @@ class Sender:
         else:
             found = await client.people.devices_of([to, outgoing.me])
             now = [jid for result in found.values() for jid in result.device_jids()]
-        missed = [jid for jid in now if jid not in outgoing.devices and takes_part(jid)]
-        for device in missed:
+        reached = set(outgoing.devices)
+        for device in [jid for jid in now if jid not in reached and takes_part(jid)]:
             if not self._is_this_device(device):
                 await client.retries.send_to(outgoing.id, device)
 

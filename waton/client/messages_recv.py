@@ -61,6 +61,7 @@ from waton.protocol import message as content
 from waton.protocol import proto
 from waton.protocol.binary_node import Node, StanzaError
 from waton.protocol.connection import NodeReceived
+from waton.protocol.signal_repo import EncType
 from waton.protocol.stanza.message import IncomingMessage
 from waton.protocol.stanza.receipt import Nack, Receipt, ReceiptType, ack
 from waton.protocol.trace import Layer, Way
@@ -111,9 +112,11 @@ async def decode_incoming_message_node(client: Client, step: Step, node: Node) -
     reading = await client.decryption.read(step, envelope)
     decoded = Decoded(envelope, reading, _content(stanza, reading))
     decoded.failure = "" if decoded.message is not None else _failure(stanza, reading)
-    if decoded.message is not None:
+    if decoded.message is not None or _is_repeat(envelope, reading):
         decoded.was_told = await _was_told(step, envelope.key)
-        if not decoded.was_told:
+        if decoded.message is None and not decoded.was_told:
+            decoded.failure = Failure.DUPLICATE
+        elif decoded.message is not None and not decoded.was_told:
             decoded.outcome = await _meaning(client, step, envelope, decoded.message)
     return decoded
 
@@ -147,6 +150,12 @@ def _failure(stanza: IncomingMessage, reading: Reading) -> str:
     if stanza.plaintext is not None:
         return MALFORMED
     return Failure.ABSENT if stanza.unavailable is None else Failure.unavailable(stanza.unavailable)
+
+
+def _is_repeat(envelope: Envelope, reading: Reading) -> bool:
+    """Its content was read before, say its ciphertexts. To a group, a session's ciphertext alone may have had none."""
+    shared = any(one.enc.type == EncType.SKMSG for one in reading.unopened)
+    return reading.is_duplicate and (shared or not envelope.chat.is_group)
 
 
 async def _was_told(step: Step, key: MessageKey) -> bool:
@@ -211,6 +220,8 @@ class Receiver:
         people = [jid for jid in (stanza.author, stanza.author_alt) if jid is not None]
         async with client.hold(people), client.pipeline.step(send, parent=event.trace, wait=False) as step:
             decoded = await decode_incoming_message_node(client, step, event.node)
+            if decoded.failure != UNTRUSTED:
+                await client.identities.release(step, stanza.author, stanza.id)
             if decoded.failure:
                 await self._unread(step, decoded, event)
             else:
@@ -219,6 +230,8 @@ class Receiver:
     async def _read(self, step: Step, decoded: Decoded, event: NodeReceived) -> None:
         envelope, key = decoded.envelope, decoded.envelope.key
         self._trace(decoded, event.trace, step.unit.number)
+        if decoded.message is None and decoded.reading.opened and await self._client.retries.resolved(step, envelope):
+            step.emit(MessageUndecryptable(key, "", envelope.stanza.t, is_resolved=True))
         if decoded.message is None or decoded.was_told:
             step.transition("message", "received", "duplicate", id=key.id)
         else:
@@ -253,8 +266,8 @@ class Receiver:
             return
         asked = await client.retries.ask(step, envelope, decoded.failure)
         if decoded.failure == UNTRUSTED:
-            client.identities.hold(step, stanza.author, event.node)
-        if asked.is_first or not asked.will_retry:
+            await client.identities.hold(step, stanza.author, event.node)
+        if asked.is_news:
             hide = any(enc.decrypt_fail == DecryptFail.HIDE for enc in stanza.encs)
             told = MessageUndecryptable(
                 key,

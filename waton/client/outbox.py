@@ -23,9 +23,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from waton.client.event_pipeline import Step
-from waton.errors import Disconnected, DisconnectReason
+from waton.errors import Disconnected, DisconnectReason, LocalProtocolError
 from waton.ports import RecordKind
 from waton.protocol.binary_node import Node, decode_node, encode_node, get_text, require_text
+from waton.protocol.connection import MOST_PLAIN
 
 if TYPE_CHECKING:
     from waton.client.client import Client
@@ -94,11 +95,18 @@ class Outbox:
     # --- in -----------------------------------------------------------------------------------------------------------
 
     def put(self, step: Step, node: Node, *, is_resend: bool = False) -> Entry:
-        """Put a stanza into this unit of work; write() it after the commit."""
+        """Put a stanza into this unit of work; write() it after the commit.
+
+        Raises:
+            LocalProtocolError: it does not fit into a frame: kept, it would end every connection.
+        """
+        encoded = encode_node(node)
+        if len(encoded) > MOST_PLAIN:
+            raise LocalProtocolError(f"a stanza of {len(encoded)} bytes; {MOST_PLAIN} are the most")
         self._count += 1
         kind = "again" if is_resend else _FIRST
         key = f"{step.unit.number:016d}-{self._count:09d}-{kind}-{require_text(node, 'id')}"
-        step.save(RecordKind.OUTBOX, key, encode_node(node))
+        step.save(RecordKind.OUTBOX, key, encoded)
         return Entry(key, node)
 
     def find(self, tag: str, id: str) -> Entry | None:

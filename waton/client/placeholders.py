@@ -1,7 +1,7 @@
 """Placeholders: what we know of a message that we could not read, and how the phone is asked for it.
 
-A record under RecordKind.PLACEHOLDER, keyed by the message id, saved in the unit of work that acknowledges the message
-and gone when the message could be read. It holds what a request needs after a restart: one to the author
+A record under RecordKind.PLACEHOLDER, keyed by chat, id and author, saved in the unit of work that acknowledges the
+message and gone when the message could be read. It holds what a request needs after a restart: one to the author
 (RetryRequest), or one to our own phone. The phone has read most messages itself, and hands out what it has:
 
     request    protocolMessage PEER_DATA_OPERATION_REQUEST_MESSAGE, PLACEHOLDER_MESSAGE_RESEND, the message's key;
@@ -149,6 +149,11 @@ class PhoneAnswer:
     info: proto.WebMessageInfo
     request_id: str
     """The question it answers, as the phone says."""
+
+    @property
+    def chat(self) -> Jid | None:
+        """The conversation it names, None when that is no address."""
+        return _bare(_text(self.info.key.remoteJid))
 
 
 def is_response(message: proto.Message) -> bool:

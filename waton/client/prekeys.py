@@ -25,6 +25,7 @@ from enum import StrEnum
 from waton._core import x25519_public_key, xeddsa_sign
 from waton.client.addresses import Reader
 from waton.client.event_pipeline import Step
+from waton.client.retry_counters import RETRY_SECONDS, given_key
 from waton.errors import PrekeyIdsExhausted
 from waton.ports import Entropy, RecordKind
 from waton.protocol.binary_node import Node
@@ -45,6 +46,8 @@ KEEP_ROTATED = 60 * DAY
 Guess: the service keeps undelivered messages for 30 days, and a bundle may be used long after it was fetched. How old a
 message's signed prekey can be in practice would settle it.
 """
+GIVEN_SECONDS = RETRY_SECONDS
+"""How long a prekey that was given directly can be answered: as long as the message may be asked for."""
 REPAIR_EVERY = DAY
 """Seconds between two uploads because of a digest."""
 _REFUSED = (406, 409)
@@ -80,29 +83,47 @@ def make(step: Step, credentials: Credentials, count: int, entropy: Entropy) -> 
     return updated, upload_content(updated, made)
 
 
-def make_one(step: Step, credentials: Credentials, entropy: Entropy) -> tuple[Credentials, tuple[int, bytes]]:
+def make_one(
+    step: Step, credentials: Credentials, entropy: Entropy, now: float
+) -> tuple[Credentials, tuple[int, bytes]]:
     """Make and store one prekey to give to somebody directly (in a retry receipt): it is never uploaded.
+
+    A receipt whose ack was not seen is written again, and who answers both of them opens two sessions with this one
+    key. So it is not deleted when it is first used, as others are, but forgotten after GIVEN_SECONDS.
 
     Returns:
         the new credentials, and (id, 32-byte public key).
     Raises:
         PrekeyIdsExhausted: there is no id left.
     """
-    [one] = _make(step, credentials, 1, entropy)
+    until = now + GIVEN_SECONDS
+    [one] = _make(step, credentials, 1, entropy, until)
+    step.save(RecordKind.RETRY, given_key(one[0]), b"", until=until)
     updated = credentials.evolve(next_prekey_id=one[0] + 1)
     step.save(RecordKind.CREDENTIALS, "self", updated.to_json())
     step.transition("prekeys", str(one[0]), str(one[0] + 1), made=1)
     return updated, one
 
 
-def _make(step: Step, credentials: Credentials, count: int, entropy: Entropy) -> list[tuple[int, bytes]]:
+async def spend(step: Step, id: int) -> None:
+    """A one-time prekey has opened a session: it is deleted, unless it was given to somebody directly."""
+    if await step.load(RecordKind.RETRY, given_key(id)) is not None:
+        step.transition("prekey", "given", "used", id=id)
+        return
+    step.save(RecordKind.PREKEY, str(id), None)
+    step.transition("prekey", "unused", "spent", id=id)
+
+
+def _make(
+    step: Step, credentials: Credentials, count: int, entropy: Entropy, until: float | None = None
+) -> list[tuple[int, bytes]]:
     first = credentials.next_prekey_id
     if first + count - 1 > MAX_ID:
         raise PrekeyIdsExhausted
     made: list[tuple[int, bytes]] = []
     for id in range(first, first + count):
         private = entropy.take(32)
-        step.save(RecordKind.PREKEY, str(id), private)
+        step.save(RecordKind.PREKEY, str(id), private, until=until)
         made.append((id, x25519_public_key(private)))
     return made
 

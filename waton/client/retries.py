@@ -11,15 +11,18 @@ Source: Baileys Socket/messages-send.ts and messages-recv.ts, whatsmeow retry.go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from waton._core import PreKeyBundle, session_base_key
 from waton.client import addresses, placeholders
-from waton.client.envelope import Envelope
+from waton.client.envelope import Envelope, message_place, received_key
 from waton.client.event_pipeline import Step
-from waton.client.events import MessageKey
+from waton.client.events import MessageKey, MessagesUpsert
+from waton.client.identities import HELD
 from waton.client.message_keys import Me
 from waton.client.message_outcome import Received
 from waton.client.outbox import Entry
@@ -49,14 +52,13 @@ from waton.client.retry_manager import (
 from waton.client.retry_rules import Failure
 from waton.client.sent_messages import SentMessage
 from waton.client.sessions import Bundles, Target
-from waton.errors import LocalProtocolError, RemoteProtocolError, StorageError
+from waton.errors import IqError, PrekeyIdsExhausted, RemoteProtocolError, StorageError
 from waton.jid import Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import message as content
 from waton.protocol import proto
 from waton.protocol.binary_node import Node
 from waton.protocol.connection import NodeReceived
-from waton.protocol.group_cipher import GroupCipher
 from waton.protocol.message_labels import labels_of
 from waton.protocol.stanza.encrypt import Bundle
 from waton.protocol.stanza.message import Enc, OutgoingMessage
@@ -68,6 +70,8 @@ if TYPE_CHECKING:
     from waton.client.client import Client
 
 Send = Callable[[Node, int | None], Awaitable[None]]
+_ASKED_AT_ONCE = 64
+"""Messages in one question to our phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ class Asked:
     """How to acknowledge it: None plainly, else with this error."""
     phone_in: float | None
     """Seconds until the phone is asked; None when it is not."""
-    is_first: bool
+    is_news: bool
+    """It is the first time, or the first at which nobody is left to be asked."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -107,6 +112,9 @@ class Retries:
         self._client = client
         config = client.config
         self.policy = RetryManager(config.max_retries, delay=config.retry_delay, recreates=config.recreate_sessions)
+        self._due: dict[str, None] = {}
+        """Where the placeholders are that our phone is to be asked for now."""
+        self._is_asking = False
 
     # --- what we could not read ---------------------------------------------------------------------------------------
 
@@ -114,26 +122,28 @@ class Retries:
         """Do what the policy says about a message that could not be read, in its unit of work."""
         now = self._client.clock.now()
         author = await addresses.canonical(step, envelope.stanza.author)
-        key = ask_key(await addresses.canonical(step, envelope.key.chat), author, envelope.key.id)
-        record = await step.load(RecordKind.RETRY, key)
+        key, record = await self._counters(step, envelope.key.chat, author, envelope.key.id)
         counters = AskCounters() if record is None else AskCounters.from_json(record)
         message = FailedMessage.of(envelope.stanza, envelope.key.chat, is_peer=envelope.is_peer)
         session = await self._session(step, author)
         decision = self.policy.ask(counters, failure, message, session, now)
         if isinstance(decision, TryAlternate):
             raise StorageError("retry", "the other address was tried already")
-        step.save(RecordKind.RETRY, key, decision.counters.sent().to_json(), until=now + RETRY_SECONDS)
+        is_over = isinstance(decision, Leave) and decision.phone_in is None
+        is_news = record is None or (is_over and not counters.is_left)
+        noted = replace(decision.counters.sent(), is_left=is_over or counters.is_left)
+        step.save(RecordKind.RETRY, key, noted.to_json(), until=now + RETRY_SECONDS)
         if decision.phone_in is not None:
             self._keep_placeholder(step, envelope, failure, decision.phone_in)
         if isinstance(decision, Ask):
             await self._request(step, envelope, author, decision)
-            return Asked(decision.count, True, None, decision.phone_in, record is None)
+            return Asked(decision.count, True, None, decision.phone_in, is_news)
         step.transition("retry", "unread", "left", id=envelope.key.id, why=decision.why.value)
-        return self._left(decision, is_first=record is None)
+        return self._left(decision, is_news=is_news)
 
     @staticmethod
-    def _left(decision: Leave, *, is_first: bool) -> Asked:
-        return Asked(0, decision.phone_in is not None, decision.nack, decision.phone_in, is_first)
+    def _left(decision: Leave, *, is_news: bool) -> Asked:
+        return Asked(0, decision.phone_in is not None, decision.nack, decision.phone_in, is_news)
 
     async def _request(self, step: Step, envelope: Envelope, author: Jid, decision: Ask) -> None:
         client = self._client
@@ -146,12 +156,18 @@ class Retries:
             count=decision.count,
             error=decision.error,
             registration_id=client.credentials.registration_id,
-            bundle=await client.keys.own_bundle() if decision.include_keys else None,
+            bundle=await self._own_bundle() if decision.include_keys else None,
             is_peer=envelope.is_peer,
         )
         entry = client.outbox.put(step, request.to_node())
         step.transition("retry", "unread", "asked", id=envelope.key.id, count=decision.count)
         step.then(lambda: self._write(entry, decision.delay))
+
+    async def _own_bundle(self) -> Bundle | None:
+        """Our keys for the author; none when there is no id left, for to ask without them is better than not to ask."""
+        with suppress(PrekeyIdsExhausted):
+            return await self._client.keys.own_bundle()
+        return None
 
     async def _write(self, entry: Entry, delay: float) -> None:
         if delay <= 0:
@@ -166,44 +182,85 @@ class Retries:
 
     async def resolved(self, step: Step, envelope: Envelope) -> bool:
         """The message could be read after all. Returns whether it had been asked for."""
-        key = await self._asked_under(step, envelope.key.chat, envelope.stanza.author, envelope.key.id)
-        if await step.load(RecordKind.RETRY, key) is None:
+        told = envelope.key
+        key, record = await self._counters(step, told.chat, told.author, told.id)
+        if record is None:
             return False
         step.save(RecordKind.RETRY, key, None)
-        step.save(RecordKind.PLACEHOLDER, envelope.key.id, None)
-        step.transition("retry", "asked", "resolved", id=envelope.key.id)
+        for place in await self._places(step, told.chat, told.author, told.id):
+            step.save(RecordKind.PLACEHOLDER, place, None)
+        step.transition("retry", "asked", "resolved", id=told.id)
         return True
 
+    async def _counters(self, step: Step, chat: Jid, author: Jid, id: str) -> tuple[str, bytes | None]:
+        """Where the counters of a message are, whichever addresses it was asked for under, and what they are."""
+        chats, authors = await self._names(step, chat), await self._names(step, author)
+        keys = [ask_key(one, other, id) for one in chats for other in authors]
+        found = await step.load_many(RecordKind.RETRY, keys)
+        return next(((key, found[key]) for key in keys if key in found), (keys[0], None))
+
+    async def _places(self, step: Step, chat: Jid, author: Jid, id: str) -> list[str]:
+        """Where the placeholder of a message may be."""
+        chats, authors = await self._names(step, chat), await self._names(step, author)
+        return [f"{message_place(one, id)}{other}" for one in chats for other in authors]
+
     @staticmethod
-    async def _asked_under(step: Step, chat: Jid, author: Jid, id: str) -> str:
-        return ask_key(await addresses.canonical(step, chat), await addresses.canonical(step, author), id)
+    async def _names(step: Step, jid: Jid) -> list[Jid]:
+        """Somebody's addresses, the canonical one first."""
+        name = await addresses.canonical(step, jid)
+        other = await addresses.alternate(step, name)
+        return [name] if other is None else [name, other]
 
     # --- the phone ----------------------------------------------------------------------------------------------------
 
     def _keep_placeholder(self, step: Step, envelope: Envelope, failure: str, phone_in: float) -> None:
-        key = envelope.key
-        kept = placeholders.Placeholder.of(envelope.stanza, key, failure, is_peer=envelope.is_peer)
-        step.save(RecordKind.PLACEHOLDER, key.id, kept.to_json(), until=kept.until)
+        kept = placeholders.Placeholder.of(envelope.stanza, envelope.key, failure, is_peer=envelope.is_peer)
+        place = received_key(envelope.key)
+        step.save(RecordKind.PLACEHOLDER, place, kept.to_json(), until=kept.until)
 
         async def schedule() -> None:
-            self._client.background(self._ask_phone(key.id, phone_in))
+            self._client.background(self._ask_phone([place], phone_in))
 
         step.then(schedule)
 
     async def open(self) -> None:
         """A login is complete: what was to be asked from the phone before is asked now."""
-        for place, record in (await self._client.store.load_prefix(RecordKind.PLACEHOLDER, "")).items():
-            if " " in place:
-                continue  # held for somebody's decision
-            if placeholders.Placeholder.from_json(record).asked_at is None:
-                self._client.background(self._ask_phone(place, PHONE_SECONDS))
+        places = await self._client.store.keys(RecordKind.PLACEHOLDER)
+        waiting = [place for place in places if not place.startswith(HELD)]
+        if waiting:
+            self._client.background(self._ask_phone(waiting, PHONE_SECONDS))
 
-    async def _ask_phone(self, id: str, seconds: float) -> None:
-        """Ask our phone for a message, unless it could be read by then."""
+    async def _ask_phone(self, places: Iterable[str], seconds: float) -> None:
+        """Ask our phone for messages, those that can be read by then left out.
+
+        One question at a time, and in each all that have become due meanwhile: whoever sends us much that cannot be
+        read must not make us a nuisance. Guess: a phone takes several keys in one question, as the message allows; a
+        capture would settle it.
+        """
         await asyncio.sleep(seconds)
-        record = await self._client.store.load(RecordKind.PLACEHOLDER, id)
-        if record is not None:
-            await self._ask_for(placeholders.Placeholder.from_json(record))
+        self._due |= dict.fromkeys(places)
+        if self._is_asking:
+            return
+        self._is_asking = True
+        try:
+            while self._due:
+                some = list(islice(self._due, _ASKED_AT_ONCE))
+                for place in some:
+                    del self._due[place]
+                await self._ask_due(some)
+        finally:
+            self._is_asking = False
+            self._due.clear()  # after an error: the next login asks
+
+    async def _ask_due(self, places: Sequence[str]) -> None:
+        kept: list[placeholders.Placeholder] = []
+        for place in places:
+            record = await self._client.store.load(RecordKind.PLACEHOLDER, place)
+            one = None if record is None else placeholders.Placeholder.from_json(record)
+            if one is not None and one.asked_at is None:
+                kept.append(one)
+        if kept:
+            await self._ask_for(kept)
 
     async def ask_phone(self, key: MessageKey) -> str:
         """Ask our phone for a message now, whether it waits to be read or was never seen here.
@@ -213,29 +270,29 @@ class Retries:
         Returns:
             the id of the question, which is the `request_id` of what comes.
         Raises:
-            LocalProtocolError: a message of another chat waits under this id.
             Disconnected: there is no connection.
         """
         client = self._client
-        record = await client.store.load(RecordKind.PLACEHOLDER, key.id)
+        record = await client.store.load(RecordKind.PLACEHOLDER, received_key(key))
         if record is None:
             now = int(client.clock.now())
-            return await self._ask_for(placeholders.Placeholder(key, key.chat, now, Failure.ABSENT))
-        kept = placeholders.Placeholder.from_json(record)
-        if kept.key.chat != key.chat:
-            raise LocalProtocolError("a message of another chat waits under this id")
-        return await self._ask_for(kept)
+            return await self._ask_for([placeholders.Placeholder(key, key.chat, now, Failure.ABSENT)])
+        return await self._ask_for([placeholders.Placeholder.from_json(record)])
 
-    async def _ask_for(self, kept: placeholders.Placeholder) -> str:
-        client, id = self._client, kept.key.id
-        chat = await addresses.canonical(client.store, kept.key.chat)
-        author = await addresses.canonical(client.store, kept.key.author)
-        request = placeholders.resend_request([placeholders.phone_key(kept.key, chat=chat, author=author)])
+    async def _ask_for(self, kept: Sequence[placeholders.Placeholder]) -> str:
+        client = self._client
+        names = await addresses.canonical_many(
+            client.store, (jid for one in kept for jid in (one.key.chat, one.key.author))
+        )
+        request = placeholders.resend_request(
+            placeholders.phone_key(one.key, chat=names[one.key.chat], author=names[one.key.author]) for one in kept
+        )
 
         def also(step: Step, request_id: str) -> None:
-            asked = kept.asked(client.clock.now(), request_id)
-            step.save(RecordKind.PLACEHOLDER, id, asked.to_json(), until=kept.until)
-            step.transition("retry", "unread", "phone asked", id=id)
+            for one in kept:
+                asked = one.asked(client.clock.now(), request_id)
+                step.save(RecordKind.PLACEHOLDER, received_key(one.key), asked.to_json(), until=one.until)
+                step.transition("retry", "unread", "phone asked", id=one.key.id)
 
         return await client.send_peer(request, also)
 
@@ -243,19 +300,13 @@ class Retries:
         """What our phone gives us of what we could not read: each is to be taken like one that was decrypted."""
         taken: list[Received] = []
         for answer in placeholders.read_response(message, author, is_me=True):
-            record = await step.load(RecordKind.PLACEHOLDER, answer.id)
-            kept = None if record is None else placeholders.Placeholder.from_json(record)
-            chats = frozenset[Jid]() if kept is None else await addresses.known_as(step, [kept.key.chat])
-            authors = frozenset[Jid]() if kept is None else await addresses.known_as(step, [kept.key.author])
-            try:
-                found = placeholders.recover(answer, kept, chats=chats, authors=authors)
-            except RemoteProtocolError:
+            found = await self._recovered(step, answer)
+            if found is None:
                 step.transition("retry", "phone asked", "no answer", id=answer.id)
                 continue
-            step.save(RecordKind.PLACEHOLDER, answer.id, None)
-            if kept is not None:
-                asked = await self._asked_under(step, kept.key.chat, kept.key.author, answer.id)
-                step.save(RecordKind.RETRY, asked, None)
+            step.save(RecordKind.PLACEHOLDER, received_key(found.key), None)
+            asked, _ = await self._counters(step, found.key.chat, found.key.author, answer.id)
+            step.save(RecordKind.RETRY, asked, None)
             step.transition("retry", "phone asked", "resolved", id=answer.id)
             taken.append(
                 Received(
@@ -269,6 +320,18 @@ class Retries:
             )
         return taken
 
+    async def _recovered(self, step: Step, answer: placeholders.PhoneAnswer) -> MessagesUpsert | None:
+        """The message that an answer of the phone's is; None when it is none that we have asked for."""
+        chats = frozenset[Jid]() if answer.chat is None else await addresses.known_as(step, [answer.chat])
+        for chat in sorted(chats):
+            waiting = await step.unit.load_prefix(RecordKind.PLACEHOLDER, message_place(chat, answer.id))
+            for record in waiting.values():
+                kept = placeholders.Placeholder.from_json(record)
+                authors = await addresses.known_as(step, [kept.key.author])
+                with suppress(RemoteProtocolError):
+                    return placeholders.recover(answer, kept, chats=chats, authors=authors)
+        return None
+
     # --- what others could not read -----------------------------------------------------------------------------------
 
     async def on_request(self, receipt: Receipt, event: NodeReceived, send: Send) -> None:
@@ -276,7 +339,8 @@ class Retries:
 
         Raises:
             RemoteProtocolError: it is malformed.
-            Disconnected, QueryTimeout: what the answer needs was not to be had; not acknowledged, it comes again.
+            Disconnected, QueryTimeout, IqError: what the answer needs was not to be had for the moment; not
+                acknowledged, the request comes again.
         """
         client = self._client
         request = RetryRequest.from_receipt(receipt)
@@ -287,9 +351,13 @@ class Retries:
             if bundles is not None:
                 await self._answer(decision, request, device, sent, bundles, event, send)
                 return
-        async with client.hold([device]), client.pipeline.step(send, parent=event.trace) as step:
+        rotates = isinstance(decision, Refuse) and decision.rotate_sender_key and sent is not None
+        locks = [device, sent.chat] if rotates and sent is not None else [device]
+        async with client.hold(locks), client.pipeline.step(send, parent=event.trace) as step:
             if isinstance(decision, Refuse):
                 await self._refuse(step, decision, request, device, sent)
+            else:
+                step.transition("retry", "requested", "no keys", id=request.id, count=request.count)
             step.acknowledge(ack(event.node))
 
     async def _decide(self, request: RetryRequest, device: Jid) -> tuple[AnswerDecision, SentMessage | None]:
@@ -332,16 +400,30 @@ class Retries:
         names = await addresses.known_as(client.store, [device])
         is_own = any(client.is_me(name) for name in names)
         if sent.is_group:
-            metadata = await client.groups.metadata(sent.chat)
-            is_reader = is_own or any(metadata.participant(name) is not None for name in names)
+            is_reader = is_own or await self._is_member(sent.chat, names)
         else:
             is_reader = is_own or bool(names & await addresses.known_as(client.store, [sent.chat]))
         forms = {name.with_device(device.device) for name in names}
         is_known = bool(forms & set(sent.devices)) or await self._is_listed(device, names)
         return Requester(is_own, is_reader, is_known)
 
+    async def _is_member(self, group: Jid, names: frozenset[Jid]) -> bool:
+        """Whether this person is in a group; nobody is, as far as we can know, in one that is not ours any more."""
+        try:
+            metadata = await self._client.groups.metadata(group)
+        except IqError as error:
+            if not _is_final(error):
+                raise
+            return False
+        return any(metadata.participant(name) is not None for name in names)
+
     async def _is_listed(self, device: Jid, names: frozenset[Jid]) -> bool:
-        found = await self._client.people.devices_of(names)
+        try:
+            found = await self._client.people.devices_of(names)
+        except IqError as error:
+            if not _is_final(error):
+                raise
+            return False
         return any(jid.device == device.device for result in found.values() for jid in result.device_jids())
 
     async def _bundles(self, decision: Resend, request: RetryRequest) -> Bundles | None:
@@ -426,10 +508,12 @@ class Retries:
         )  # fmt: skip
         async with client.hold([device, sent.chat] if is_group else [device]), client.pipeline.step() as step:
             entry = await self._seal(step, resending, bundles)
+            record = await step.load(RecordKind.SENT_MESSAGE, id)
+            if entry is not None and record is not None:  # as it is now: receipts have come meanwhile
+                also = SentMessage.from_bytes(record).also_to([device])
+                step.save(RecordKind.SENT_MESSAGE, id, also.to_bytes(), until=also.until)
             if entry is not None:
-                step.save(RecordKind.SENT_MESSAGE, id, sent.also_to([device]).to_bytes(), until=sent.until)
-        if entry is not None:
-            await client.outbox.write(entry)
+                step.then(lambda: client.outbox.write(entry))
 
     async def _seal(self, step: Step, resending: _Resending, bundles: Bundles) -> Entry | None:
         client, sent = self._client, resending.sent
@@ -449,9 +533,7 @@ class Retries:
         return client.outbox.put(step, self._stanza(resending, enc).to_node(), is_resend=True)
 
     async def _with_sender_key(self, step: Step, sent: SentMessage, message: proto.Message) -> None:
-        groups = self._client.groups
-        me = groups.own_address(await groups.metadata(sent.chat))
-        cipher = GroupCipher(await step.load(RecordKind.SENDER_KEY, await groups.own_name(step, sent.chat, me)))
+        cipher = await self._client.groups.own_cipher(step, sent.chat)
         if cipher.has_own_key:
             told = message.senderKeyDistributionMessage
             told.groupId = str(sent.chat)
@@ -477,7 +559,9 @@ class Retries:
     # --- sessions -----------------------------------------------------------------------------------------------------
 
     async def _session(self, reader: addresses.Reader, device: Jid) -> PeerSession:
-        """What we know of our session with a device, by its canonical address."""
+        """What we know of our session with a device, by its canonical address; only people's devices have any."""
+        if not device.is_user:
+            return PeerSession()
         name = signal_address(device)
         record = await reader.load(RecordKind.SESSION, name)
         history = await reader.load(RecordKind.RETRY, session_key(device))
@@ -496,6 +580,11 @@ class Retries:
     def _save_history(self, step: Step, device: Jid, history: SessionHistory) -> None:
         until = self._client.clock.now() + RETRY_SECONDS
         step.save(RecordKind.RETRY, session_key(device), history.to_json(), until=until)
+
+
+def _is_final(error: IqError) -> bool:
+    """The server will say the same the next time: there is no such thing, or it is not for us."""
+    return 400 <= error.code < 500 and error.code not in (408, 429)
 
 
 def _bundle(bundle: Bundle) -> PreKeyBundle:

@@ -2,7 +2,8 @@
 
 Three kinds live under RecordKind.RETRY. `AskCounters`: a message we could not read, and how often we asked for it.
 `AnswerCounters`: a device that could not read one of ours, and which of its requests were answered. `SessionHistory`:
-when the session with a device was last made anew, whichever direction asked for it.
+when the session with a device was last made anew, whichever direction asked for it. And a mark for each prekey that
+went along with a request (prekeys.py).
 
 They are stored in the unit of work that decides, so a crash can neither start a count again nor answer twice. They are
 not deleted when the count is used up: a message that is delivered again must find that it was asked for often enough.
@@ -43,6 +44,11 @@ def session_key(device: Jid) -> str:
     return _key("session", str(device))
 
 
+def given_key(id: int) -> str:
+    """The key of a mark without content: the prekey `id` went along with a request of ours."""
+    return _key("given", str(id))
+
+
 def _key(*parts: str) -> str:
     # An id is any text its author likes: escaped, it cannot pose as another message's key.
     return " ".join(quote(part, safe="@:.", errors="surrogatepass") for part in parts)
@@ -62,6 +68,8 @@ class AskCounters:
     """Unix seconds at which the last request is due; None once it was sent. A restart sends what is due."""
     phone_at: int | None = None
     """The same for the phone."""
+    is_left: bool = False
+    """Nobody is left to be asked, and that was told."""
 
     def sent(self) -> AskCounters:
         """The request went out."""

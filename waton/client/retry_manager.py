@@ -294,7 +294,7 @@ class RetryManager:
         why = _not_askable(message, now) or (None if rule.asks else Why.RULE)
         if why is not None:
             return self._leave(counters, why, rule, message, now)
-        if message.has_alternate:
+        if message.has_alternate and rule is not FAILURES[Failure.DUPLICATE]:
             return TryAlternate(counters)
         if counters.count >= self.max_attempts:
             return self._leave(counters, Why.EXHAUSTED, rule, message, now)

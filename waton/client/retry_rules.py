@@ -130,7 +130,10 @@ FAILURES: Mapping[Failure, FailureRule] = MappingProxyType(
             session=False,
         ),
         Failure.UNKNOWN: _asked(RetryReason.UNKNOWN, "asking costs little, not reading costs a message"),
-        Failure.DUPLICATE: _left("its key was used: it was read before and only needs its receipt again"),
+        Failure.DUPLICATE: _asked(
+            RetryReason.INVALID_MSG_KEY,
+            "its key was used, and not for this message: its author has gone back to an older state of its session",
+        ),
         Failure.PADDING: _left(_ONCE_MORE, nack=Nack.INVALID_PROTOBUF),
         Failure.MALFORMED: _left(_ONCE_MORE, nack=Nack.INVALID_PROTOBUF),
         Failure.UNSUPPORTED: _left("it would come encrypted in the same way; the phone may know it", Phone.AT_ONCE),

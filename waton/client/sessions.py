@@ -121,7 +121,9 @@ class Sessions:
         names = await addresses.canonical_many(self._client.store, wanted)
         wires = {name: wire for wire, name in names.items()}
         try:
-            answer = await self._client.query("encrypt", iq.IqType.GET, encrypt.bundles_query(list(wires), reason=reason))
+            answer = await self._client.query(
+                "encrypt", iq.IqType.GET, encrypt.bundles_query(list(wires), reason=reason)
+            )
         except IqError as error:
             refused.update(dict.fromkeys(wanted, f"the server refused: {error.code} {error.text}"))
             return
@@ -174,7 +176,11 @@ class Sessions:
             UntrustedIdentity: that key is another than the known one, and the client's policy does not take it.
         """
         local = signal_repo.LocalIdentity.of(self._client.credentials)
-        opened = signal_repo.open_session(record, bundle, local, entropy=self._client.entropy.take(64))
+        entropy = self._client.entropy.take(64)
+        try:
+            opened = signal_repo.open_session(record, bundle, local, entropy=entropy)
+        except StorageError:  # damaged: nothing in it can be kept
+            opened = signal_repo.open_session(None, bundle, local, entropy=entropy)
         await self._client.identities.take_bundle(step, device, key, bundle.identity_key)
         step.transition("session", "none", "open", device=device.device)
         return opened
@@ -205,7 +211,7 @@ def _is_usable(record: bytes | None) -> bool:
     try:
         return record is not None and session_is_open(record)
     except StorageError:
-        return True  # damaged: no bundle is spent on it, and sealing says so of this device alone
+        return False  # damaged: another one is opened in its place
 
 
 def _why(user: Node) -> str | None:

@@ -74,7 +74,7 @@ def deliveries(analysis: Analysis, stories: Stories | None = None) -> pd.DataFra
 
 def _delivery(story: Story) -> tuple[object, ...]:
     first = story.writings[0].at if story.writings else None
-    asked = sum(retry.count > 0 or retry.outcome == "phone asked" for retry in story.retries)
+    asked = sum(retry.outcome != "left" for retry in story.retries)
     answered = sum(retry.outcome in _ANSWERED for retry in story.retries)
     return (
         story.id, story.way.value, story.chat, chat_kind(story.chat), story.kind, story.status, story.told,

@@ -2,7 +2,7 @@
 
     connection   spans: what the connection was at; strokes: attempts to make one
     keepalive    round trips, and pings that nobody answered
-    trouble      what failed inside: a handler that raised, a commit that did not go through
+    trouble      what failed inside, besides for want of a connection: a handler, a commit
     faults       what the lab did to the line, when its journal is at hand: both have the same clock
     a chat       spans: from the commit to the server's ack, from the arrival to our receipt; points: what was written
                  again, what could not be read, what was delivered; and the faults that struck just this message
@@ -28,10 +28,10 @@ TROUBLE = Lane("trouble", "trouble")
 FAULTS = Lane("faults", "faults")
 KINDS = (
     Kind("open", "open", Tone.GOOD, Shape.BAR),
-    Kind("connecting", "connecting", Tone.BUSY, Shape.BAR, shades=True),
+    Kind("connecting", "connecting", Tone.QUIET, Shape.BAR, shades=True),
     Kind("pairing", "pairing", Tone.ACCENT, Shape.BAR),
     Kind("closed", "closed", Tone.QUIET, Shape.BAR, shades=True),
-    Kind("attempt", "attempt", Tone.QUIET, Shape.TICK),
+    Kind("attempt", "attempt", Tone.BUSY, Shape.TICK),
     Kind("measured", "round trip", Tone.GOOD, Shape.DOT),
     Kind("unanswered", "no answer", Tone.BAD, Shape.CROSS),
     Kind("failed", "failed here", Tone.BAD, Shape.DIAMOND),
@@ -71,9 +71,12 @@ SELECT epoch(time), connection FROM trace
 WHERE layer = 'state' AND name = 'connection' AND json_valid(detail) AND detail ->> '$.before' = 'idle' ORDER BY row
 """
 _FAILURES = """
-SELECT epoch(time), name, coalesce(CASE WHEN json_valid(detail) THEN detail ->> '$.error' END, '') FROM trace
-WHERE layer IN ('state', 'event') AND (name LIKE '%.failed' OR name LIKE '%.slow' OR name LIKE '%.unreadable')
-ORDER BY row
+SELECT * FROM (
+    SELECT epoch(time), name, coalesce(CASE WHEN json_valid(detail) THEN detail ->> '$.error' END, '') AS error
+    FROM trace
+    WHERE layer IN ('state', 'event') AND (name LIKE '%.failed' OR name LIKE '%.slow' OR name LIKE '%.unreadable')
+    ORDER BY row
+) WHERE error <> 'Disconnected'
 """
 _STRUCK = """
 WITH told AS (SELECT *, CASE WHEN json_valid(detail) THEN detail END AS said FROM trace

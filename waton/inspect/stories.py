@@ -440,10 +440,11 @@ class _Fold:
 
     @staticmethod
     def _resolved(story: Story, row: _Row) -> None:
-        asked = "phone asked" if row.before == "phone asked" else "asked"
-        for retry in story.retries:
-            if retry.way is Way.OUT and retry.outcome == asked:
+        """The newest request of this sort is the one that was answered."""
+        for retry in reversed(story.retries):
+            if retry.way is Way.OUT and retry.outcome == row.before:
                 retry.outcome, retry.settled = row.after, row.at
+                return
 
 
 # --- what the columns do not tell -------------------------------------------------------------------------------------

@@ -62,14 +62,21 @@ _DEVICES = "client/devices.py:DeviceLists"
 _BROWSER = "protocol/client_payload.py:Browser."
 _PIPELINE = "client/event_pipeline.py:EventPipeline."
 _RETRIES = "client/retries.py:Retries."
+_RETRY_POLICY = "client/retry_manager.py:RetryManager."
+_ASKED, _ANSWERED = "client/retry_counters.py:AskCounters", "client/retry_counters.py:AnswerCounters"
 _KEYS = "client/keys.py:Keys."
+_PEOPLE = "client/people.py:People."
+_SESSIONS = "client/sessions.py:Sessions."
+_SETTINGS = "client/account_settings.py:AccountSettings."
+_CIPHER = "protocol/group_cipher.py:GroupCipher."
+_IDENTITY_CODE = "client/identity_change_handler.py:IdentityChangeCode."
 _GROUPS_CLIENT = "client/groups.py:Groups."
 
 MODULES: Mapping[Domain, tuple[Module, ...]] = {
     Domain.MESSAGES_RECV: (
-        Module("client/messages_recv.py", ("Receiver", "decode_incoming_message_node", "classify_incoming_node")),
+        Module("client/messages_recv.py", ("Receiver", "decode_incoming_message_node")),
         Module("client/decryption.py", ("Decryption",)),
-        Module("client/envelope.py", ("envelope_of",)),
+        Module("client/envelope.py", ("envelope_of", "classify_incoming_node")),
         Module("client/process_message.py", ("process_message",)),
         Module("client/receipt_events.py", ("receipt_events",)),
     ),
@@ -104,14 +111,17 @@ MODULES: Mapping[Domain, tuple[Module, ...]] = {
     Domain.BUSINESS: (Module("client/business.py"),),
     Domain.CHATS: (Module("client/chats.py"),),
     Domain.PREKEYS: (
-        Module("client/prekeys.py", ("wanted", "make")),
+        Module("client/prekeys.py", ("wanted", "make", "stock")),
+        Module("client/keys.py", ("Keys",)),
         Module("protocol/stanza/encrypt.py", ("upload_content", "bundles_query", "prekey_count")),
         Module("protocol/signal_repo.py", ("encrypt", "decrypt", "open_session", "bundle_from_node")),
         Module("_core.pyi", ("session_initiate", "session_encrypt", "session_decrypt", "session_decrypt_prekey")),
     ),
     Domain.USYNC: (
-        Module("protocol/stanza/usync.py", ("devices_query", "contact_query", "parse_result")),
+        Module("protocol/stanza/usync.py", ("query", "devices_query", "contact_query", "parse_result")),
+        Module("protocol/stanza/usync_profiles.py", ("About", "Disappearing", "BotProfile")),
         Module("client/devices.py", ("DeviceLists",)),
+        Module("client/people.py", ("People",)),
     ),
     Domain.PAIRING: (
         Module("client/pairing.py", ("QrRotation", "accept")),
@@ -131,7 +141,7 @@ MODULES: Mapping[Domain, tuple[Module, ...]] = {
     ),
     Domain.EVENT_BUFFER: (Module("client/event_pipeline.py", ("EventPipeline", "Step")),),
     Domain.HISTORY: (Module("protocol/history.py"),),
-    Domain.LID_MAPPING: (Module("client/addresses.py", ("canonical", "phone_number", "learn")),),
+    Domain.LID_MAPPING: (Module("client/addresses.py", ("canonical", "alternate_many", "learn_many")),),
 }
 
 LAYERS: Mapping[str, Domain] = {
@@ -160,27 +170,22 @@ METHODS: Mapping[str, Counterpart] = {
         _NOISE, (_CLIENT + "subscribe",), "the end is told as a connection.update; nothing can be hung in before it"
     ),
     "onUnexpectedError": Counterpart(_NOISE, (_CLIENT + "_report",), "private, and only of the lanes"),
-    "uploadPreKeys": Counterpart(
-        _PREKEYS, ("client/prekeys.py:make", _KEYS + "stock"), "only when the server runs low, not on demand"
-    ),
+    "uploadPreKeys": Counterpart(_PREKEYS, (_KEYS + "upload", "client/prekeys.py:make")),
     "uploadPreKeysToServerIfRequired": Counterpart(_PREKEYS, ("client/prekeys.py:wanted", _KEYS + "stock")),
     "digestKeyBundle": Counterpart(_PREKEYS, (_KEYS + "look_after", "client/prekeys.py:judge_digest")),
     "rotateSignedPreKey": Counterpart(_PREKEYS, (_KEYS + "rotate",)),
     "requestPairingCode": Counterpart(_PAIRING, (_CLIENT + "request_pairing_code",)),
-    "sendUnifiedSession": Counterpart(
-        _NOISE,
-        ("protocol/stanza/stream.py:unified_session",),
-        "once after the login; not by the server's clock, and not when presence changes",
+    "updateServerTimeOffset": Counterpart(
+        _NOISE, ("client/supervisor.py:Supervisor.skew", "client/keepalive.py:clock_skew")
     ),
+    "sendUnifiedSession": Counterpart(_NOISE, ("protocol/stanza/stream.py:unified_session", _ACCOUNT + "_say_session")),
     "waitForConnectionUpdate": Counterpart(_NOISE, (_CLIENT + "wait_status", _CLIENT + "subscribe")),
-    "executeUSyncQuery": Counterpart(
-        _USYNC,
-        ("client/people.py:People._ask_devices", _USYNC_STANZA + "parse_result"),
-        "asks for devices and LIDs only: no contact, status, disappearing mode, bot profile or username",
-    ),
-    "onWhatsApp": Counterpart(
-        _USYNC, (_USYNC_STANZA + "contact_query",), "the question can be written; no part of the client asks it"
-    ),
+    "executeUSyncQuery": Counterpart(_USYNC, (_PEOPLE + "ask", _USYNC_STANZA + "query", _USYNC_STANZA + "parse_each")),
+    "onWhatsApp": Counterpart(_USYNC, (_CLIENT + "on_whatsapp", _PEOPLE + "on_whatsapp")),
+    "fetchStatus": Counterpart(_CHATS, (_PEOPLE + "statuses",)),
+    "fetchDisappearingDuration": Counterpart(_CHATS, (_PEOPLE + "disappearing",)),
+    "fetchBlocklist": Counterpart(_CHATS, (_SETTINGS + "ask_blocklist",)),
+    "fetchPrivacySettings": Counterpart(_CHATS, (_SETTINGS + "ask_privacy",)),
     "fetchAccountReachoutTimelock": Counterpart(_SEND),
     "fetchNewChatMessageCap": Counterpart(_SEND),
     "upsertMessage": Counterpart(
@@ -189,7 +194,7 @@ METHODS: Mapping[str, Counterpart] = {
         "history is kept as it came; no list of chats is kept",
     ),
     "sendPresenceUpdate": Counterpart(
-        _CHATS, (_ACCOUNT + "login",), "available, once after the login: no unavailable, composing, recording, paused"
+        _CHATS, (_ACCOUNT + "announce",), "available and unavailable: no composing, recording, paused"
     ),
     "getBusinessProfile": Counterpart(_BUSINESS),
     **dict.fromkeys(
@@ -213,27 +218,19 @@ METHODS: Mapping[str, Counterpart] = {
         ),
         Counterpart(_SYNC),
     ),
-    "assertSessions": Counterpart(
-        _SEND, ("client/sessions.py:Sessions.bundles_for", "client/sessions.py:Sessions.open")
-    ),
+    "assertSessions": Counterpart(_SEND, (_SESSIONS + "bundles_for", _SESSIONS + "open")),
     "relayMessage": Counterpart(
         _SEND,
         (_SENDER + "send", _SENDER + "send_peer", _RETRIES + "send_to"),
         "to people, groups and our own phone: not to the status and not to newsletters",
     ),
     "sendReceipt": Counterpart(_RECV, ("protocol/stanza/receipt.py:Receipt", _CLIENT + "send_node")),
-    "sendReceipts": Counterpart(
-        _RECV, ("protocol/stanza/receipt.py:Receipt",), "one conversation at a time; keys are not gathered by chat"
-    ),
-    "readMessages": Counterpart(
-        _RECV, (_CLIENT + "mark_read",), "one message at a time; never read-self when receipts are switched off"
-    ),
+    "sendReceipts": Counterpart(_RECV, (_CLIENT + "send_receipts", "client/read_receipts.py:gathered")),
+    "readMessages": Counterpart(_RECV, (_CLIENT + "mark_read", _SETTINGS + "tells_reading")),
     **dict.fromkeys(
         ("refreshMediaConn", "getMediaHost", "waUploadToServer", "updateMediaMessage"), Counterpart(_MEDIA)
     ),
-    "createParticipantNodes": Counterpart(
-        _SEND, ("client/sessions.py:Sessions.seal",), "no patch of the message by recipient"
-    ),
+    "createParticipantNodes": Counterpart(_SEND, (_SESSIONS + "seal",), "no patch of the message by recipient"),
     "getUSyncDevices": Counterpart(_USYNC, (_DEVICES + ".of", _DEVICES + ".forget")),
     "updateMemberLabel": Counterpart(_GROUPS),
     "issuePrivacyTokens": Counterpart(_SEND, ("client/privacy.py:Privacy.sent", "client/privacy_tokens.py:given")),
@@ -243,15 +240,14 @@ METHODS: Mapping[str, Counterpart] = {
     ),
     "groupMetadata": Counterpart(_GROUPS, (_GROUPS_CLIENT + "metadata",)),
     "sendMessageAck": Counterpart(_RECV, ("protocol/stanza/receipt.py:ack",)),
-    "sendRetryRequest": Counterpart(_RETRY, (_RETRIES + "ask", "client/retry_manager.py:RetryManager.ask")),
+    "sendRetryRequest": Counterpart(_RETRY, (_RETRIES + "ask", _RETRY_POLICY + "ask")),
     "rejectCall": Counterpart(_CHATS),
     "fetchMessageHistory": Counterpart(_HISTORY),
     "requestPlaceholderResend": Counterpart(
-        _RETRY, (_RETRIES + "_ask_phone", "client/placeholders.py:resend_request"), "by itself only, not on demand"
+        _RETRY, (_CLIENT + "request_resend", _RETRIES + "ask_phone", "client/placeholders.py:resend_request")
     ),
 }
 
-_NO_BULK = "one address at a time, and the server is not asked for what is unknown"
 PARTS: Mapping[str, Counterpart] = {
     "BaileysEventEmitter.on": Counterpart(_BUFFER, (_PIPELINE + "subscribe",)),
     "BaileysEventEmitter.off": Counterpart(_BUFFER, (_PIPELINE + "subscribe",)),
@@ -270,34 +266,67 @@ PARTS: Mapping[str, Counterpart] = {
         _PREKEYS, (_SIGNAL + "bundle_from_node", _SIGNAL + "open_session")
     ),
     "SignalRepository.validateSession": Counterpart(_PREKEYS, ("_core.pyi:session_is_open",)),
-    "SignalRepository.deleteSession": Counterpart(
-        _PREKEYS, ("_core.pyi:session_archive",), "a session can be archived; no part of the client asks for it"
+    "SignalRepository.deleteSession": Counterpart(_PREKEYS, (_SESSIONS + "archive", "_core.pyi:session_archive")),
+    "SignalRepository.encryptGroupMessage": Counterpart(_GROUP, (_CIPHER + "encrypt", _GROUPS_CLIENT + "own_key")),
+    "SignalRepository.decryptGroupMessage": Counterpart(
+        _GROUP, (_CIPHER + "decrypt", "client/decryption.py:Decryption._open_group")
     ),
+    "SignalRepository.processSenderKeyDistributionMessage": Counterpart(
+        _GROUP, (_CIPHER + "process", "client/decryption.py:Decryption._take_sender_key")
+    ),
+    "SignalRepository.getSenderKeyDistributionMessage": Counterpart(_GROUP, (_CIPHER + "distribution",)),
+    "SignalRepository.hasSenderKey": Counterpart(_GROUP, (_CIPHER + "has_own_key",)),
     "SignalRepository.jidToSignalProtocolAddress": Counterpart(
         _LID, ("jid.py:signal_address", "client/addresses.py:canonical")
     ),
     "SignalRepository.migrateSession": Counterpart(_LID, ("client/addresses.py:learn",)),
-    "LIDMappingStore.storeLIDPNMappings": Counterpart(_LID, ("client/addresses.py:learn",)),
+    "LIDMappingStore.storeLIDPNMappings": Counterpart(_LID, ("client/addresses.py:learn_many", _PEOPLE + "learn_all")),
     "LIDMappingStore.getLIDForPN": Counterpart(_LID, ("client/addresses.py:canonical",)),
-    "LIDMappingStore.getLIDsForPNs": Counterpart(_LID, ("client/addresses.py:canonical",), _NO_BULK),
+    "LIDMappingStore.getLIDsForPNs": Counterpart(_LID, ("client/addresses.py:canonical_many", _PEOPLE + "lids_of")),
     "LIDMappingStore.getPNForLID": Counterpart(_LID, ("client/addresses.py:phone_number",)),
-    "LIDMappingStore.getPNsForLIDs": Counterpart(_LID, ("client/addresses.py:phone_number",), _NO_BULK),
+    "LIDMappingStore.getPNsForLIDs": Counterpart(_LID, ("client/addresses.py:alternate_many",)),
     "MessageRetryManager.addRecentMessage": Counterpart(
         _RETRY, (_SENDER + "_store", "client/sent_messages.py:SentMessage")
+    ),
+    "MessageRetryManager.getRecentMessage": Counterpart(_RETRY, (_RETRIES + "_decide", _RETRIES + "_found")),
+    "MessageRetryManager.shouldRecreateSession": Counterpart(
+        _RETRY, (_RETRY_POLICY + "answer", "client/retry_counters.py:SessionHistory")
     ),
     "MessageRetryManager.parseRetryErrorCode": Counterpart(
         _RETRY, ("protocol/stanza/retry.py:RetryRequest.from_receipt",)
     ),
-    "USyncQuery.withMode": Counterpart(_USYNC, (_USYNC_STANZA + "devices_query",), "always query, never delta"),
-    "USyncQuery.withContext": Counterpart(
-        _USYNC, (_USYNC_STANZA + "devices_query", _USYNC_STANZA + "contact_query"), "message and interactive only"
+    "MessageRetryManager.isMacError": Counterpart(_RETRY, ("client/retry_rules.py:REASONS",)),
+    "MessageRetryManager.incrementRetryCount": Counterpart(_RETRY, (_RETRY_POLICY + "ask", _ASKED + ".count")),
+    "MessageRetryManager.getRetryCount": Counterpart(_RETRY, (_ASKED + ".count",)),
+    "MessageRetryManager.hasExceededMaxRetries": Counterpart(_RETRY, (_RETRY_POLICY + "ask",)),
+    "MessageRetryManager.markRetrySuccess": Counterpart(_RETRY, (_RETRIES + "resolved",)),
+    "MessageRetryManager.markRetryFailed": Counterpart(_RETRY, ("client/retry_manager.py:Leave",)),
+    "MessageRetryManager.schedulePhoneRequest": Counterpart(
+        _RETRY, ("client/retry_manager.py:PHONE_SECONDS", _RETRIES + "_ask_phone")
     ),
-    "USyncQuery.withUser": Counterpart(_USYNC, (_USYNC_STANZA + "devices_query", _USYNC_STANZA + "contact_query")),
-    "USyncQuery.withDeviceProtocol": Counterpart(_USYNC, (_USYNC_STANZA + "devices_query",)),
-    "USyncQuery.withContactProtocol": Counterpart(_USYNC, (_USYNC_STANZA + "contact_query",)),
-    "USyncQuery.withLIDProtocol": Counterpart(_USYNC, (_USYNC_STANZA + "devices_query",)),
+    "MessageRetryManager.cancelPendingPhoneRequest": Counterpart(_RETRY, (_RETRIES + "resolved",)),
+    "MessageRetryManager.saveBaseKey": Counterpart(_RETRY, (_ANSWERED + ".remember",)),
+    "MessageRetryManager.hasSameBaseKey": Counterpart(_RETRY, (_ANSWERED + ".base_key", _RETRY_POLICY + "answer")),
+    "MessageRetryManager.deleteBaseKey": Counterpart(_RETRY, (_ANSWERED + ".base_key", _RETRY_POLICY + "answer")),
+    "USyncQuery.withMode": Counterpart(_USYNC, (_USYNC_STANZA + "query", _USYNC_STANZA + "Mode")),
+    "USyncQuery.withContext": Counterpart(_USYNC, (_USYNC_STANZA + "query", _USYNC_STANZA + "Context")),
+    "USyncQuery.withUser": Counterpart(_USYNC, (_USYNC_STANZA + "query", _USYNC_STANZA + "UserAsked")),
+    **{
+        f"USyncQuery.with{name}Protocol": Counterpart(
+            _USYNC, (_USYNC_STANZA + "query", f"{_USYNC_STANZA}Protocol.{member}", f"{_USYNC_STANZA}UserResult.{field}")
+        )
+        for name, member, field in (
+            ("Device", "DEVICES", "devices"),
+            ("LID", "LID", "lid"),
+            ("Contact", "CONTACT", "is_registered"),
+            ("Status", "STATUS", "about"),
+            ("DisappearingMode", "DISAPPEARING_MODE", "disappearing"),
+            ("Username", "USERNAME", "username"),
+            ("BotProfile", "BOT", "bot"),
+        )
+    },
     "USyncQuery.parseUSyncQueryResult": Counterpart(
-        _USYNC, (_USYNC_STANZA + "parse_result",), "devices, LIDs and contacts; no other protocol, no side list"
+        _USYNC, (_USYNC_STANZA + "parse_result", _USYNC_STANZA + "parse_each")
     ),
 }
 """Methods of what a socket is made of."""
@@ -353,29 +382,19 @@ OPTIONS: Mapping[str, Counterpart] = {
     "customUploadHosts": Counterpart(_MEDIA),
     "mediaCache": Counterpart(_MEDIA),
     "options": Counterpart(_MEDIA),
-    "shouldIgnoreJid": Counterpart(_RECV),
-    "retryRequestDelayMs": Counterpart(
-        _RETRY, ("client/retry_manager.py:STEP_SECONDS",), "a constant, the same quarter of a second"
-    ),
+    "shouldIgnoreJid": Counterpart(_RECV, (_CONFIG + "ignores", "client/dispatch.py:Dispatch._is_ignored")),
+    "retryRequestDelayMs": Counterpart(_RETRY, (_CONFIG + "retry_delay",), unit=1000),
     "maxMsgRetryCount": Counterpart(_RETRY, (_CONFIG + "max_retries",), unit=1),
-    "msgRetryCounterCache": Counterpart(_RETRY),
-    "placeholderResendCache": Counterpart(_RETRY),
-    "enableAutoSessionRecreation": Counterpart(
-        _RETRY, ("client/retry_manager.py:RetryManager.ask",), "always; cannot be switched off"
-    ),
-    "enableRecentMessageCache": Counterpart(
-        _RETRY, ("client/sent_messages.py:SentMessage",), "always kept, for seven days"
-    ),
-    "getMessage": Counterpart(
-        _RETRY, ("client/sent_messages.py:SentMessage",), "waton keeps them itself; nobody is asked for older ones"
-    ),
-    "userDevicesCache": Counterpart(_USYNC, (_DEVICES,), "nobody can hand in another one"),
+    "msgRetryCounterCache": Counterpart(_RETRY, ("ports.py:Store", _ASKED)),
+    "placeholderResendCache": Counterpart(_RETRY, ("ports.py:Store", "client/placeholders.py:Placeholder")),
+    "enableAutoSessionRecreation": Counterpart(_RETRY, (_CONFIG + "recreate_sessions",)),
+    "enableRecentMessageCache": Counterpart(_RETRY),
+    "getMessage": Counterpart(_RETRY, (_CONFIG + "find_message", _RETRIES + "_found")),
+    "userDevicesCache": Counterpart(_USYNC),
     "shouldSyncHistoryMessage": Counterpart(_HISTORY),
     "appStateMacVerification": Counterpart(_SYNC),
-    "markOnlineOnConnect": Counterpart(_CHATS, (_ACCOUNT + "login",), "always available; cannot stay unavailable"),
-    "fireInitQueries": Counterpart(
-        _CHATS, (_ACCOUNT + "login",), "neither props nor blocklist nor privacy are asked for"
-    ),
+    "markOnlineOnConnect": Counterpart(_CHATS, (_CONFIG + "announces", _ACCOUNT + "announce")),
+    "fireInitQueries": Counterpart(_CHATS, (_ACCOUNT + "login",), "always asked; cannot be switched off"),
     "callOfferCache": Counterpart(_CHATS),
     "cachedGroupMetadata": Counterpart(_GROUPS),
     "transactionOpts": Counterpart(_PREKEYS),
@@ -397,7 +416,23 @@ CONTENT: Mapping[str, Counterpart] = {
 SYNC_ACTIONS: Mapping[str, Counterpart] = {}
 """SyncActionValue fields that waton understands ("in muteAction") and modifications it writes ("out mute")."""
 
-IDENTITY_OUTCOMES: Mapping[str, Counterpart] = {}
+IDENTITY_OUTCOMES: Mapping[str, Counterpart] = {
+    name: Counterpart(
+        Domain.IDENTITY_CHANGE,
+        (_IDENTITY_CODE + name.upper(), "client/identity_change_handler.py:handle_identity_change"),
+    )
+    for name in (
+        "no_identity_node",
+        "invalid_notification",
+        "skipped_companion_device",
+        "skipped_self_primary",
+        "debounced",
+        "skipped_offline",
+        "skipped_no_session",
+        "session_refreshed",
+        "session_refresh_failed",
+    )
+}
 """What becomes of an identity change."""
 
 SHAPE_DOMAINS: tuple[tuple[str, Domain], ...] = (

@@ -23,6 +23,7 @@ from waton.parity.typescript import read_versions
 
 if TYPE_CHECKING:
     from waton.parity.stage import Recording
+    from waton.parity.wire import Failure
 
 WATON = Path(__file__).parents[1]
 """The package that is compared: this one."""
@@ -66,6 +67,7 @@ def run(
     package: Path | None = None,
     examples: int = EXAMPLES,
     recordings: Mapping[str, Recording] | None = None,
+    ours: Mapping[str, Recording | Failure] | None = None,
     scenarios: Collection[str] | None = None,
     progress: Progress = lambda evidence, name, done, all: None,
 ) -> Found:
@@ -77,6 +79,7 @@ def run(
         package: Baileys' package folder; None takes the installed one.
         examples: inputs for each function.
         recordings: Baileys' side of scenarios, by name, where it is known already.
+        ours: the same of our side.
         scenarios: which to play; None for all.
         progress: called before each piece of work.
     Raises:
@@ -100,7 +103,7 @@ def run(
         def tell_wire(name: str, done: int, all: int) -> None:
             progress(Evidence.WIRE, name, done, all)
 
-        rows += _play(differences, scenarios, package, recordings or {}, tell_wire)
+        rows += _play(differences, scenarios, package, recordings or {}, ours or {}, tell_wire)
     rows = scan.without_dead(rows, scan.dead_modules(WATON))
     kept = tuple(row for row in rows if domain is None or row.domain is domain)
     _check_names(kept)
@@ -115,6 +118,7 @@ def _play(
     scenarios: Collection[str] | None,
     package: Path | None,
     recordings: Mapping[str, Recording],
+    ours: Mapping[str, Recording | Failure],
     progress: Callable[[str, int, int], None],
 ) -> list[Row]:
     """The rows of the wire. A waton whose client cannot even be loaded has none that are good."""
@@ -125,7 +129,7 @@ def _play(
         return [
             Row(domain, Evidence.WIRE, "scenario", f"any of {domain}", Outcome.MISSING, note=note) for domain in Domain
         ]
-    return wire.run(differences, only=scenarios, package=package, recordings=recordings, progress=progress)
+    return wire.run(differences, only=scenarios, package=package, recordings=recordings, ours=ours, progress=progress)
 
 
 def _versions(package: Path) -> dict[str, str]:

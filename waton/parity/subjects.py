@@ -199,6 +199,10 @@ class BaileysSubject:
     async def logout(self) -> None:
         await self._peer.call("logout")
 
+    async def records(self) -> list[str]:
+        """The names of all records it keeps."""
+        return list((await self._peer.call("state"))["records"])
+
     async def forget(self, *what: Kept) -> None:
         lost = await self._peer.forget(*(_PREFIXES[one] for one in what))
         if not lost:

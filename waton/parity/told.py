@@ -123,7 +123,8 @@ def _message(value: dict[str, Any]) -> Iterator[Piece]:
     why = value.pop("messageStubParameters", None) if status == _ERROR else None
     yield "messages.upsert", value
     if why:
-        yield "messages.update", {"key": _named(value["key"]), "update": {"status": status, "messageStubParameters": why}}
+        update = {"status": status, "messageStubParameters": why}
+        yield "messages.update", {"key": _named(value["key"]), "update": update}
     for receipt in receipts:
         yield "message-receipt.update", _receipt({"key": value["key"], "receipt": receipt})
     if value["key"].get("fromMe") and isinstance(status, int):
@@ -194,7 +195,9 @@ def as_baileys(event: Event) -> Iterator[Piece]:
             told = {"ephemeralSettingTimestamp": event.ephemeral_setting_timestamp, "ephemeralExpiration": expiration}
             yield event.type, {"id": str(event.chat), **told}
         case ContactsUpdate():
-            yield event.type, _present(id=event.contact, notify=event.push_name, verifiedName=event.verified_name)
+            picture = None if event.picture is None else "changed" if event.picture else "removed"
+            about = {"notify": event.push_name, "verifiedName": event.verified_name, "imgUrl": picture}
+            yield event.type, _present(id=event.contact, **about)
         case LidMappingUpdate():
             yield event.type, {"pn": str(event.pn), "lid": str(event.lid)}
         case PresenceUpdate():
@@ -301,11 +304,13 @@ def _of_message(
     match event:
         case MessageEdited():
             message = {"editedMessage": {"message": fields(event.message)}}
-            return {"key": key, "update": {"message": message, "messageTimestamp": event.timestamp}}
+            update = {"message": message, "messageTimestamp": event.timestamp}
+            return {"key": _whole_key(event.key), "update": update}
         case MessageRevoked():
-            return {"key": key, "update": {"message": None, "messageStubType": _REVOKE_STUB, "key": _key(event.by)}}
+            update = {"message": None, "messageStubType": _REVOKE_STUB, "key": _whole_key(event.by)}
+            return {"key": _whole_key(event.key), "update": update}
         case MessageReaction():
-            told = _present(key=_key(event.by), text=event.text, senderTimestampMs=event.sent_at_ms)
+            told = _present(key=_whole_key(event.by), text=event.text, senderTimestampMs=event.sent_at_ms)
             return {"key": key, "reaction": told}
         case MessageReceiptUpdate():
             when = "receiptTimestamp" if event.status is MessageStatus.DELIVERED else "readTimestamp"

@@ -27,6 +27,8 @@ from waton.parity.scenarios.coming import COMING
 from waton.parity.stage import Recording, Scenario, Side, StepRecord, play
 
 T = TypeVar("T")
+_AT_ONCE = 2
+"""Scenarios that are played at the same time: most of a play is waiting, but Baileys needs a core of its own."""
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are."""
 
@@ -37,6 +39,7 @@ def run(
     only: Collection[str] | None = None,
     package: Path | None = None,
     recordings: Mapping[str, Recording] | None = None,
+    ours: Mapping[str, Recording | Failure] | None = None,
     progress: Progress = lambda name, done, all: None,
 ) -> list[Row]:
     """Play scenarios to both clients and compare.
@@ -46,6 +49,7 @@ def run(
         only: names of scenarios; None plays all, and tells of those that are still to be written.
         package: another Baileys than the installed one.
         recordings: Baileys' side, by scenario, where it is known already.
+        ours: the same of our side.
         progress: called before each scenario.
     Raises:
         ParityError: Node or Baileys is missing, Baileys does not get through a scenario, or there is none of a name.
@@ -55,7 +59,7 @@ def run(
         names = ", ".join(scenario.name for scenario in every)
         raise ParityError(f"no scenario {', '.join(sorted(unknown))}; there are {names}")
     chosen = [scenario for scenario in every if only is None or scenario.name in only]
-    played = _finish(_play_all(chosen, package, recordings or {}, progress))
+    played = _finish(_play_all(chosen, package, recordings or {}, ours or {}, progress))
     rows = [row for scenario in chosen for row in compare_recordings(scenario, *played[scenario.name])]
     if only is None:
         rows += [Row(one.domain, Evidence.WIRE, "scenario", one.name, Outcome.MISSING, note=one.note) for one in COMING]
@@ -73,16 +77,20 @@ def _finish(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _play_all(
-    chosen: Sequence[Scenario], package: Path | None, recordings: Mapping[str, Recording], progress: Progress
+    chosen: Sequence[Scenario],
+    package: Path | None,
+    recordings: Mapping[str, Recording],
+    mine: Mapping[str, Recording | Failure],
+    progress: Progress,
 ) -> dict[str, tuple[Recording | Failure, Recording]]:
-    """(ours, Baileys') of each scenario. Baileys plays one at a time, for it needs a core of its own."""
-    turn = asyncio.Semaphore(3 if recordings.keys() >= {scenario.name for scenario in chosen} else 1)
+    """(ours, Baileys') of each scenario, a few at a time."""
+    turn = asyncio.Semaphore(_AT_ONCE)
     done: dict[str, tuple[Recording | Failure, Recording]] = {}
 
     async def one(scenario: Scenario) -> None:
         async with turn:
             progress(scenario.name, len(done), len(chosen))
-            theirs, ours = await play_both(scenario, package, recordings.get(scenario.name))
+            theirs, ours = await play_both(scenario, package, recordings.get(scenario.name), mine.get(scenario.name))
             done[scenario.name] = ours, theirs
 
     await asyncio.gather(*(one(scenario) for scenario in chosen))
@@ -90,12 +98,20 @@ async def _play_all(
 
 
 async def play_both(
-    scenario: Scenario, package: Path | None = None, theirs: Recording | None = None
+    scenario: Scenario,
+    package: Path | None = None,
+    theirs: Recording | None = None,
+    ours: Recording | Failure | None = None,
 ) -> tuple[Recording, Recording | Failure]:
-    """Baileys' recording and ours. Raises ParityError when Baileys does not get through."""
-    if theirs is not None:
-        return theirs, await play_waton(scenario)
-    return await asyncio.gather(play_baileys(scenario, package), play_waton(scenario))
+    """Baileys' recording and ours, played where not given. Raises ParityError: Baileys does not get through."""
+
+    async def their_side() -> Recording:
+        return theirs if theirs is not None else await play_baileys(scenario, package)
+
+    async def our_side() -> Recording | Failure:
+        return ours if ours is not None else await play_waton(scenario)
+
+    return await asyncio.gather(their_side(), our_side())
 
 
 async def play_baileys(scenario: Scenario, package: Path | None = None) -> Recording:

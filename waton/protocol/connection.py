@@ -26,6 +26,9 @@ from waton.protocol.noise import HANDSHAKE_FRAME_LIMIT, ClientHandshake, Pattern
 from waton.protocol.trace import Layer, Tracer, Way
 
 _COMPRESSED = 2
+_TAG = 16
+MOST_PLAIN = MAX_FRAME - _TAG
+"""Bytes of an encoded stanza that fit into a frame."""
 
 
 class ConnectionState(StrEnum):
@@ -125,12 +128,14 @@ class Connection:
         """Encode, encrypt and queue a stanza; returns the seq of its node trace.
 
         Raises:
-            LocalProtocolError: the handshake is not finished, or the connection is closed.
+            LocalProtocolError: the handshake is not finished, or the connection is closed, or it is too long.
             ValueError, TypeError: the node cannot be encoded.
         """
         if self._transport is None or self.state is not ConnectionState.OPEN:
             raise LocalProtocolError(f"cannot send a stanza: the connection is {self.state.value}")
         plain = encode_node(node)
+        if len(plain) > MOST_PLAIN:  # before a counter moves that the peer could not follow
+            raise LocalProtocolError(f"a stanza of {len(plain)} bytes; {MOST_PLAIN} are the most")
         seq = self._tracer.add_node(Way.OUT, node, plain, at=now, parent=parent, connection=self.number)
         body = self._transport.encrypt(plain)
         self._queue(body, "stanza", now, seq, b"")

@@ -12,7 +12,9 @@ Source: Baileys Utils/messages.ts and generics.ts (ids, padding, wrappers), what
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
@@ -57,6 +59,32 @@ def message_id(me: Jid | None, now: float, entropy: bytes) -> str:
     user = f"{me.user}@c.us".encode() if me else b""
     seed = int(now).to_bytes(8, "big") + user[:20].ljust(20, b"\0") + entropy
     return "3EB0" + sha256(seed).hexdigest()[:18].upper()
+
+
+class WrittenBy(StrEnum):
+    """The kind of client that a message id looks like."""
+
+    IOS = "ios"
+    ANDROID = "android"
+    WEB = "web"
+    DESKTOP = "desktop"
+    UNKNOWN = "unknown"
+
+
+_ID_FORMS = (
+    (re.compile(r"3A.{18}", re.ASCII), WrittenBy.IOS),
+    (re.compile(r"3E.{20}", re.ASCII), WrittenBy.WEB),
+    (re.compile(r".{21}|.{32}", re.ASCII), WrittenBy.ANDROID),
+    (re.compile(r"3F.*|.{18}", re.ASCII), WrittenBy.DESKTOP),
+)
+
+
+def written_by(id: str) -> WrittenBy:
+    """Which kind of client made this id, by its beginning and length. Anybody can write any id: a hint, no more.
+
+    Source: Baileys getDevice.
+    """
+    return next((kind for form, kind in _ID_FORMS if form.fullmatch(id)), WrittenBy.UNKNOWN)
 
 
 def text_message(text: str) -> proto.Message:

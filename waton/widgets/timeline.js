@@ -242,7 +242,7 @@ function render({ model, el }) {
     for (const span of data.spans) {
       const kind = data.kinds[span[KIND]];
       if (!kind[K_SHADES] || !shown(span)) continue;
-      pen.globalAlpha = 0.13;
+      pen.globalAlpha = 0.2;
       pen.fillStyle = colours[kind[K_TONE]];
       pen.fillRect(x(span[AT]), 0, Math.max(1, x(endOf(span)) - x(span[AT])), height);
       pen.globalAlpha = 1;

@@ -1,4 +1,4 @@
-"""What the parity tests share: Baileys' side of every scenario, played once, and one whole comparison."""
+"""What the parity tests share: both sides of every scenario, played once, and one whole comparison made of them."""
 
 from __future__ import annotations
 
@@ -6,33 +6,31 @@ import asyncio
 
 import pytest
 
+from tests.peers.parity.plays import Plays
 from tests.requirements import require
 from waton.parity.engine import Found, run
-from waton.parity.scenarios import scenarios
-from waton.parity.stage import Recording, Scenario
-from waton.parity.wire import play_baileys
+from waton.parity.stage import Recording
 
 EXAMPLES = 12
 """Inputs for each function; `waton parity run` takes more."""
 
 
 @pytest.fixture(scope="session")
-def recordings() -> dict[str, Recording]:
-    """What Baileys does in each scenario, by its name."""
+def plays() -> Plays:
+    """What both clients do in every scenario."""
     require("baileys")
-
-    async def record(scenario: Scenario, turn: asyncio.Semaphore) -> tuple[str, Recording]:
-        async with turn:
-            return scenario.name, await play_baileys(scenario)
-
-    async def record_all() -> dict[str, Recording]:
-        turn = asyncio.Semaphore(3)
-        return dict(await asyncio.gather(*(record(scenario, turn) for scenario in scenarios())))
-
-    return asyncio.run(record_all())
+    made = Plays()
+    asyncio.run(made.play_all())
+    return made
 
 
 @pytest.fixture(scope="session")
-def found(recordings: dict[str, Recording]) -> Found:
+def recordings(plays: Plays) -> dict[str, Recording]:
+    """What Baileys does in each scenario, by its name."""
+    return plays.theirs
+
+
+@pytest.fixture(scope="session")
+def found(plays: Plays) -> Found:
     """All rows there are."""
-    return run(examples=EXAMPLES, recordings=recordings)
+    return run(examples=EXAMPLES, recordings=plays.theirs, ours=plays.ours)

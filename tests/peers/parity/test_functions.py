@@ -17,14 +17,19 @@ from waton.parity.engine import Found
 from waton.parity.evidence import Evidence, Outcome, Row
 from waton.parity.functions import devices, load, noise, pairing, signal, usync
 from waton.parity.functions.exports import EXPORTS, INTERNALS
+from waton.parity.functions.nodes import to_ours
 from waton.parity.generators import node
 from waton.parity.oracle import BaileysError, Functions
 from waton.protocol import proto
 from waton.protocol.binary_node import Node, encode_node
 from waton.protocol.message import kind_of
+from waton.protocol.participant_hash import participant_hash
+from waton.protocol.stanza.group import GroupMetadata
+from waton.protocol.stanza.message import IncomingMessage
 
 pytestmark = pytest.mark.peer
 
+ENC = node("enc", {"type": "msg", "v": "2"}, b"\x33nobody can read this")
 GENERICS, CRYPTO = "lib/Utils/generics.js", "lib/Utils/crypto.js"
 WABINARY, DECODE = "lib/WABinary/jid-utils.js", "lib/Utils/decode-wa-message.js"
 
@@ -234,7 +239,110 @@ def test_baileys_does_not_know_a_spoiler(baileys: Functions) -> None:
 
 def test_baileys_does_not_tell_of_an_inactive_delivery(baileys: Functions) -> None:
     assert baileys.call(GENERICS, "getStatusFromReceiptType", "inactive") is None
+    assert baileys.call(GENERICS, "getStatusFromReceiptType", "read-self") == 4
+    assert baileys.call(GENERICS, "getStatusFromReceiptType", "played-self") is None
     assert baileys.call(GENERICS, "getStatusFromReceiptType", {"$undefined": True}) == 3
+
+
+def test_baileys_takes_whom_we_wrote_to_for_ourselves(baileys: Functions) -> None:
+    """And remembers it: from then on our own number leads to the other person's LID."""
+    attrs = {"id": "A1", "from": "4915000000001:7@s.whatsapp.net", "recipient": "4915000000002@s.whatsapp.net"}
+    stanza = node("message", attrs | {"t": "1", "peer_recipient_lid": "77000000000002@lid"}, [ENC])
+    found = baileys.call(DECODE, "extractAddressingContext", stanza)
+    assert (found["senderAlt"], found.get("recipientAlt")) == ("77000000000002@lid", None)
+    baileys.ask("party", party="self", creds=devices.theirs(device("self")))
+    baileys.ask("readNode", party="self", node=stanza, me="4915000000001:2@s.whatsapp.net", lid="77000000000001:2@lid")
+    assert baileys.ask("lidOf", party="self", pn="4915000000001@s.whatsapp.net") == "77000000000002@lid"
+    ours = IncomingMessage.from_node(to_ours(stanza))
+    assert (ours.author_alt, ours.recipient_lid) == (None, Jid.parse("77000000000002@lid"))
+
+
+def test_baileys_gives_a_list_the_address_of_who_wrote_in_it(baileys: Functions) -> None:
+    attrs = {"id": "A1", "from": "status@broadcast", "participant": "77000000000002@lid", "t": "1"}
+    stanza = node("message", attrs | {"participant_pn": "4915000000002@s.whatsapp.net"})
+    key = baileys.call(DECODE, "decodeMessageNode", stanza, "1@s.whatsapp.net", "2@lid")["fullMessage"]["key"]
+    assert (key["remoteJid"], key["remoteJidAlt"]) == ("status@broadcast", "4915000000002@s.whatsapp.net")
+
+
+def test_baileys_keeps_two_numbers_for_one_lid(baileys: Functions) -> None:
+    baileys.ask("party", party="people", creds={})
+    lid = "7700001@lid"
+    pairs = [{"pn": f"49150000{number}@s.whatsapp.net", "lid": lid} for number in (1, 2)]
+    baileys.ask("learnMany", party="people", pairs=pairs)
+    assert [baileys.ask("lidOf", party="people", pn=pair["pn"]) for pair in pairs] == [lid, lid]
+    assert baileys.ask("pnOf", party="people", lid=lid) == "491500002:0@s.whatsapp.net"
+
+
+def test_baileys_takes_a_lid_for_a_phone_number(baileys: Functions) -> None:
+    baileys.ask("party", party="people", creds={})
+    turned = {"pn": "7700001@lid", "lid": "491500001@s.whatsapp.net"}
+    baileys.ask("learnMany", party="people", pairs=[turned])
+    assert baileys.ask("lidOf", party="people", pn="7700001@s.whatsapp.net") == "491500001@lid"
+
+
+def test_a_new_identity_costs_baileys_what_was_on_its_way(baileys: Functions) -> None:
+    numbers = {"signed_id": 1, "once_id": 1, "registration": 1}
+    story = {"seed": 3, "alice": numbers, "bob": numbers, "with_prekey": False, "steps": [{"text": b"hello"}]}
+    theirs = signal.Theirs(baileys, "bob", signal.bob_of(story), signal.ALICE)
+    ours = signal.Ours(signal.bob_of(story), signal.ALICE)
+    # The third is the first word of the new key, the fourth was still written with the old one.
+    assert signal.with_an_impostor(story, theirs, is_forged=False) == [b"hello"] * 3 + [differential.REFUSED]
+    assert signal.with_an_impostor(story, ours, is_forged=False) == [b"hello"] * 4
+
+
+def test_an_upload_that_nobody_answered_costs_baileys_its_keys(baileys: Functions) -> None:
+    creds = devices.theirs(device("self")) | {"nextPreKeyId": 1, "firstUnuploadedPreKeyId": 1}
+    made = baileys.ask("prekeysNode", creds=creds, count=5)
+    # What its socket emits before it asks the server, and an application stores.
+    assert made["update"] == {"nextPreKeyId": 6, "firstUnuploadedPreKeyId": 6}
+    again = baileys.ask("prekeysNode", creds=creds | made["update"], count=5)
+    listed = again["node"]["content"][3]["content"]
+    assert [int.from_bytes(key["content"][0]["content"], "big") for key in listed] == [6, 7, 8, 9, 10]
+
+
+def test_baileys_asks_again_and_again_in_rounds(baileys: Functions) -> None:
+    def call(*words: object) -> dict[str, Any]:
+        return {"now": 1_800_000_000, "call": list(words)}
+
+    used_up = [call("incrementRetryCount", "A1") for _ in range(5)]
+    over = [call("hasExceededMaxRetries", "A1"), call("markRetryFailed", "A1")]
+    told = baileys.ask("retryManager", max=5, steps=[*used_up, *over, call("hasExceededMaxRetries", "A1")])
+    assert told == [1, 2, 3, 4, 5, True, None, False]
+
+
+def test_baileys_does_not_look_whether_people_have_to_be_let_in(baileys: Functions) -> None:
+    mode = node("membership_approval_mode", {}, [node("group_join", {"state": "off"})])
+    group = node("group", {"id": "1203630", "subject": "Friends", "s_t": "1", "creation": "1"}, [mode])
+    answer = node("iq", {"type": "result"}, [group])
+    assert baileys.call("lib/Socket/groups.js", "extractGroupMetadata", answer)["joinApprovalMode"] is True
+    assert GroupMetadata.from_node(to_ours(group)).membership_approval is False
+
+
+def test_the_hash_of_baileys_is_cut_short(baileys: Functions) -> None:
+    """Source of the whole one: whatsmeow, as tests/unit/protocol/test_participant_hash.py has it."""
+    jids = [Jid.parse(f"4915000000001:{number}@s.whatsapp.net") for number in (1, 2)]
+    names = [f"{jid.user}.0:{jid.device}@{jid.server}" for jid in jids]
+    theirs = baileys.call(GENERICS, "generateParticipantHashV2", names)
+    assert len(theirs) == 8
+    assert participant_hash(jids)[:8] == theirs
+    assert len(participant_hash(jids)) == 10
+
+
+def test_baileys_finds_no_username(baileys: Functions) -> None:
+    """A name on the wire is bytes, unless it happens to be a word of the codec's dictionary."""
+    user = Node("user", {"jid": "1@lid"}, [Node("username", None, b"ada.lovelace")])
+    read = baileys.call("lib/WABinary/decode.js", "decodeBinaryNode", encode_node(user))
+    found = baileys.ask("usyncResult", protocols=["username"], answer=usync.answer([read]))
+    assert found["list"] == [{"id": "1@lid"}]
+
+
+def test_baileys_reads_no_bot_s_profile(baileys: Functions) -> None:
+    bot = node("bot", {}, [node("profile", {"persona_id": "7"}, [node("name", {}, b"Clip")])])
+    user = node("user", {"jid": "867051314767696@bot"}, [bot])
+    with pytest.raises(BaileysError, match="undefined"):
+        baileys.ask("usyncResult", protocols=["bot"], answer=usync.answer([user]))
+    # It reads the user around it, which it is never given.
+    assert baileys.ask("usyncParse", protocol="bot", node=user)["name"] == "Clip"
 
 
 # --- the oracle's own manners ---------------------------------------------------------------------------------------

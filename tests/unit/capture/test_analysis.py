@@ -148,6 +148,20 @@ def test_xml_of_no_nodes_is_still_a_column(analysis: Analysis) -> None:
 # --- keeping up
 
 
+def test_stanzas_are_decoded_by_their_rows(journal: Journal, analysis: Analysis) -> None:
+    node = Node("message", {"id": "M1"}, b"content")
+    written = [
+        trace(1, Layer.NODE, data=encode_node(node)),
+        trace(2, Layer.NODE, data=b"no node"),
+        trace(3, Layer.NODE, data=b""),
+    ]
+    journal.append(journal.begin_run("waton", "client"), written)
+    rows = [int(row) for row in analysis.sql("SELECT row FROM trace ORDER BY seq")["row"]]
+    assert analysis.stanzas(rows) == {rows[0]: node}
+    assert analysis.stanzas(rows[1:]) == {}
+    assert analysis.stanzas([]) == {}
+
+
 def test_every_question_sees_what_was_recorded_since(journal: Journal, analysis: Analysis) -> None:
     first, second = journal.begin_run("waton", "client"), journal.begin_run("lab", "lab")
     seen = 0

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any, cast
 
 from tests.support.memory_store import MemoryStore
 from tests.unit.client.worlds import StandingClock, settle
 from tests.unit.protocol.wires import Dice
 from waton.client.client import Client, ClientConfig
 from waton.client.events import Event
+from waton.client.stream import Stream
 from waton.errors import Disconnected, DisconnectReason, IqError, WatonError
 from waton.jid import Jid
-from waton.ports import RecordKind, Store
+from waton.ports import RecordKind, Store, Transport
 from waton.protocol import message as content
 from waton.protocol import proto, signal_repo
 from waton.protocol.binary_node import Node, get_text, require_child, require_jid, require_text
@@ -236,14 +238,14 @@ class World:
             async with kept.unit() as unit:
                 unit.save(RecordKind.CREDENTIALS, "self", mine.to_json())
                 unit.save(RecordKind.SIGNED_PREKEY, str(mine.signed_prekey_id), mine.signed_prekey.private)
-        world = World(kept, replace(ClientConfig(query_timeout=5.0), **config))  # type: ignore[arg-type]
+        world = World(kept, replace(ClientConfig(query_timeout=5.0), **cast(Any, config)))
         client = world.client
         await client.account.load()
         await client.groups.load()
         await client.outbox.load()
         await client.pipeline.start()
         world.service.client = client
-        client.supervisor._stream = world.service  # type: ignore[assignment]  # pyright: ignore
+        client.supervisor._stream = cast(Stream, world.service)
         await client.outbox.open()
         return world
 
@@ -261,7 +263,7 @@ class World:
         return [trace.detail for trace in self.traces if trace.name == "lane.failed"]
 
 
-async def _nowhere(url: str) -> object:
+async def _nowhere(url: str) -> Transport:
     raise AssertionError(url)
 
 

@@ -222,7 +222,7 @@ def test_a_newer_list_of_another_registration_makes_everything_new(account_key: 
 def test_a_new_registration_may_bring_its_own_key_but_has_to_use_it() -> None:
     before = known(ZERO, FOUR)
     change = judged(ZERO, FOUR, by=signed(0, 2, raw_id=8, t=T + 1, by=OTHER), before=before)
-    assert change.is_reregistered
+    assert (change.is_reregistered, change.verdict) == (True, Verdict.UNVERIFIED), "by a key that nobody has accepted"
     forged = judged(ZERO, FOUR, by=signed(0, 2, raw_id=8, t=T + 1, by=OTHER, names=PHONE), before=before)
     assert (forged.verdict, forged.is_reregistered, forged.after.raw_id) == (Verdict.FORGED, False, 7)
 

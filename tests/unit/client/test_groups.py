@@ -111,6 +111,79 @@ async def test_a_device_with_another_identity_costs_the_key_also_after_a_restart
     assert await store.keys(RecordKind.SENDER_KEY_SENT) == [str(GROUP)], "the mark is gone"
 
 
+async def test_who_got_the_key_with_a_resend_costs_it_when_he_is_gone(store: MemoryStore) -> None:
+    groups = groups_of(store)
+    before, _ = await send(store, groups, ADA)
+    async with step_of(store) as step:
+        await groups.lost(step, GROUP, BOB)
+    again, told = await send(store, groups, ADA, BOB)
+    assert told == [BOB], "it is told once more"
+    assert again.cipher.key_id == before.cipher.key_id
+    async with step_of(store) as step:
+        await groups.lost(step, GROUP, BOB)
+    after, told = await send(store, groups, ADA)
+    assert after.cipher.key_id != before.cipher.key_id, "he could have read on"
+    assert told == [ADA]
+
+
+async def test_a_resend_under_somebody_s_number_counts_for_his_lid_in_the_group(store: MemoryStore) -> None:
+    groups = groups_of(store)
+    before, _ = await send(store, groups, ADA)
+    async with step_of(store) as step:
+        step.save(RecordKind.LID_MAPPING, "5000@s.whatsapp.net", b"2000")
+    async with step_of(store) as step:
+        step.save(RecordKind.LID_MAPPING, "2000@lid", b"5000")
+        await groups.lost(step, GROUP, Jid("5000", "s.whatsapp.net", 1))
+    after, told = await send(store, groups, ADA)
+    assert (after.cipher.key_id, told) == (before.cipher.key_id, [ADA])
+
+
+async def test_a_key_that_does_not_exist_is_nobody_s_by_a_resend(store: MemoryStore) -> None:
+    groups = groups_of(store)
+    async with step_of(store) as step:
+        await groups.lost(step, GROUP, ADA)
+    assert await store.keys(RecordKind.SENDER_KEY_SENT) == []
+
+
+async def test_a_send_that_fails_leaves_the_marks_that_it_would_have_taken(store: MemoryStore) -> None:
+    groups = groups_of(store)
+    before, _ = await send(store, groups, ADA, BOB)
+    async with step_of(store) as step:
+        await groups.mark_stale(step, [ADA])
+
+    async def fail() -> None:
+        async with step_of(store) as step:
+            key = await groups.own_key(step, GROUP, ME, [ADA, BOB])
+            groups.told(step, GROUP, key, [ADA, BOB])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    after, told = await send(store, groups, ADA, BOB)
+    assert after.cipher.key_id != before.cipher.key_id
+    assert told == [ADA, BOB]
+
+
+async def test_a_mark_is_made_only_where_the_device_holds_our_key(store: MemoryStore) -> None:
+    groups = groups_of(store)
+    await send(store, groups, ADA)
+    async with step_of(store) as step:
+        await groups.mark_stale(step, [BOB.with_device(number) for number in range(99)])
+    assert await store.keys(RecordKind.SENDER_KEY_SENT) == [str(GROUP)]
+
+
+@pytest.mark.parametrize("kind", [RecordKind.SENDER_KEY, RecordKind.SENDER_KEY_SENT])
+async def test_a_damaged_record_costs_the_key_and_no_message(store: MemoryStore, kind: RecordKind) -> None:
+    groups = groups_of(store)
+    before, _ = await send(store, groups, ADA, BOB)
+    [place] = [place for place in store.records if place[0] is kind]
+    store.records[place] = b"\xff"
+    assert await groups.lacking(GROUP, ME, [ADA, BOB]) == [ADA, BOB]
+    after, told = await send(store, groups, ADA, BOB)
+    assert after.cipher.key_id != before.cipher.key_id
+    assert told == [ADA, BOB]
+
+
 async def test_a_device_that_holds_nothing_costs_nothing(store: MemoryStore) -> None:
     groups = groups_of(store)
     before, _ = await send(store, groups, ADA)
@@ -155,6 +228,10 @@ async def test_our_key_lives_under_our_lid_whatever_the_group_s_addressing(store
 def test_the_stored_form_is_what_it_was() -> None:
     holders = KeyHolders(77, frozenset({ADA, BOB}))
     assert KeyHolders.from_json(holders.to_json()) == holders
+    assert b"again" not in holders.to_json()
+    lost = KeyHolders(77, frozenset({ADA, BOB}), frozenset({BOB}))
+    assert KeyHolders.from_json(lost.to_json()) == lost
+    assert lost.lacking([ADA, BOB, CAL]) == [BOB, CAL]
     assert KeyHolders.from_json(None) == KeyHolders()
 
 

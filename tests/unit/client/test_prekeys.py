@@ -115,7 +115,7 @@ async def test_one_that_is_given_away_directly_is_not_uploaded_as_well() -> None
     store, throws = MemoryStore(), Dice("throws")
     credentials, _ = await make(store, FRESH, 3, throws)
     async with step_of(store) as step:
-        credentials, (id, public) = prekeys.make_one(step, credentials, throws)
+        credentials, (id, public) = prekeys.make_one(step, credentials, throws, NOW)
     assert id == 4
     assert x25519_public_key(store.records[RecordKind.PREKEY, "4"]) == public
     assert stored(store) == credentials
@@ -126,6 +126,30 @@ async def test_one_that_is_given_away_directly_is_not_uploaded_as_well() -> None
     credentials, content = await make(store, credentials, 2, throws)
     assert ids_of(content) == [5, 6]
     assert ids_of((await stock(store, credentials, 0, throws)).content) == [5, 6]
+
+
+async def test_only_what_was_given_away_directly_can_open_a_second_session() -> None:
+    store, throws = MemoryStore(StandingClock(NOW)), Dice("throws")
+    credentials, _ = await make(store, FRESH, 3, throws)
+    async with step_of(store) as step:
+        prekeys.make_one(step, credentials, throws, NOW)
+    for _ in range(2):
+        async with step_of(store) as step:
+            await prekeys.spend(step, 2)
+            await prekeys.spend(step, 4)
+    assert await store.keys(RecordKind.PREKEY) == ["1", "3", "4"]
+
+
+async def test_what_was_given_away_is_forgotten_in_time_used_or_not() -> None:
+    clock = StandingClock(NOW)
+    store, throws = MemoryStore(clock), Dice("throws")
+    async with step_of(store) as step:
+        prekeys.make_one(step, FRESH, throws, NOW)
+    clock.time += prekeys.GIVEN_SECONDS - 1
+    assert await store.keys(RecordKind.PREKEY) == ["1"]
+    clock.time += 1
+    assert await store.keys(RecordKind.PREKEY) == []
+    assert await store.keys(RecordKind.RETRY) == []
 
 
 # --- sending them again

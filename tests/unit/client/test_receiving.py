@@ -21,7 +21,9 @@ T = 1_760_000_000
 
 @pytest.fixture
 async def world() -> World:
-    return await World.of()
+    made = await World.of()
+    made.service.person(ME.with_device(0))
+    return made
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def unread(world: World) -> list[tuple[str, str]]:
 )
 async def test_what_nobody_has_encrypted_is_nobody_s_word(world: World, stanza: Node) -> None:
     plain = Node("plaintext", None, text("believe me").SerializeToString())
-    await world.receive(Node(stanza.tag, stanza.attrs, [plain]))
+    await world.receive(Node(stanza.tag, {**stanza.attrs}, [plain]))
     assert texts(world) == []
     assert unread(world) == [("ID", "malformed")]
     assert world.service.acks("ID")
@@ -69,7 +71,7 @@ async def test_what_nobody_has_encrypted_is_nobody_s_word(world: World, stanza: 
 async def test_a_newsletter_is_not_encrypted_and_is_read(world: World) -> None:
     stanza = message(sender=Jid("120363000000000009", "newsletter"), server_id="7")
     plain = Node("plaintext", None, text("news").SerializeToString())
-    await world.receive(Node(stanza.tag, stanza.attrs, [plain]))
+    await world.receive(Node(stanza.tag, {**stanza.attrs}, [plain]))
     assert texts(world) == ["news"]
 
 

@@ -126,7 +126,7 @@ def test_a_lost_sender_key_is_asked_for_and_the_session_stays() -> None:
         ("decode", "ask 1, error 4, phone in 3"),
         ("unknown_companion", "ask 1, error 11, keys, phone in 3"),
         ("what nobody has heard of", "ask 1, error 0, phone in 3"),
-        ("duplicate", "leave, rule"),
+        ("duplicate", "ask 1, error 9, phone in 3"),
         ("malformed", "leave, rule, nack 491"),
         ("padding", "leave, rule, nack 491"),
         ("untrusted_identity", "leave, rule"),
@@ -193,7 +193,7 @@ def test_the_other_address_is_tried_before_anybody_is_asked() -> None:
 
 def test_the_other_address_cannot_help_what_was_read() -> None:
     message = replace(MESSAGE, has_alternate=True)
-    assert Asking(message=message).fails("duplicate") == "leave, rule"
+    assert Asking(message=message).fails("duplicate") == "ask 1, error 9, phone in 3"
     assert Asking(message=message).fails("malformed") == "leave, rule, nack 491"
 
 

@@ -13,6 +13,7 @@ from waton.protocol import proto
 from waton.protocol.message import (
     MAX_WRAPPERS,
     WRAPPERS,
+    WrittenBy,
     context_of,
     device_sent,
     ensure_secret,
@@ -24,6 +25,7 @@ from waton.protocol.message import (
     text_message,
     unwrap_device_sent,
     with_context,
+    written_by,
 )
 
 ME = Jid.parse("4915000000001:3@s.whatsapp.net")
@@ -58,6 +60,29 @@ def test_ids_depend_on_who_when_and_the_dice() -> None:
     }
     assert len(ids) == 5
     assert message_id(ME, 1.0, DICE) == message_id(ME, 1.9, DICE)
+
+
+@pytest.mark.parametrize(
+    ("id", "kind"),
+    [
+        ("3A" + "0" * 18, WrittenBy.IOS),
+        ("3EB0" + "0" * 18, WrittenBy.WEB),
+        ("A" * 21, WrittenBy.ANDROID),
+        ("AC" + "0" * 30, WrittenBy.ANDROID),
+        ("3F0", WrittenBy.DESKTOP),
+        ("B" * 18, WrittenBy.DESKTOP),
+        ("3A", WrittenBy.UNKNOWN),
+        ("3EB0" + "0" * 19, WrittenBy.UNKNOWN),
+        ("", WrittenBy.UNKNOWN),
+        ("3A" + "0" * 18 + "\n", WrittenBy.UNKNOWN),
+    ],
+)
+def test_an_id_looks_like_one_kind_of_client(id: str, kind: WrittenBy) -> None:
+    assert written_by(id) is kind
+
+
+def test_our_own_ids_look_like_the_webs() -> None:
+    assert written_by(message_id(None, 1_760_000_000, bytes(16))) is WrittenBy.WEB
 
 
 def test_a_text_is_an_extended_text() -> None:

@@ -16,17 +16,25 @@ def load() -> list[Pair]:
     """Every pair, in the table's order."""
     from waton.parity.functions import (
         codec,
+        contents,
         crypto,
+        envelopes,
+        groups,
+        identities,
         jids,
         lids,
+        meaning,
         messages,
         noise,
         pairing,
         payloads,
         prekeys,
+        profiles,
         reasons,
+        retries,
         sender_keys,
         signal,
+        tokens,
         usync,
     )
 
@@ -42,7 +50,15 @@ def load() -> list[Pair]:
         prekeys,
         lids,
         usync,
+        profiles,
         messages,
+        envelopes,
+        meaning,
+        contents,
+        retries,
+        identities,
+        tokens,
+        groups,
         reasons,
     )
     return [pair for family in families for pair in family.pairs()]

@@ -98,41 +98,34 @@ _PAIRING = {
 }
 
 _SESSIONS = {
-    **_compared(Domain.PREKEYS, "parseAndInjectE2ESessions getNextPreKeysNode xmppPreKey xmppSignedPreKey"),
+    **_compared(
+        Domain.PREKEYS,
+        "parseAndInjectE2ESessions getNextPreKeysNode generateOrGetPreKeys xmppPreKey xmppSignedPreKey",
+    ),
     **_left_out(
         Domain.PREKEYS,
         "a step of getNextPreKeysNode, and compared there",
-        "getNextPreKeys getPreKeys generateOrGetPreKeys encodeBigEndian",
+        "getNextPreKeys getPreKeys encodeBigEndian",
     ),
-    **_compared(Domain.RETRY_MANAGER, "extractE2ESessionFromRetryReceipt"),
-    **_missing(
-        Domain.RETRY_MANAGER, "waton.client.retry_manager: which requests to make and to answer", "MessageRetryManager"
-    ),
-    **_missing(
-        Domain.IDENTITY_CHANGE,
-        "waton.client.identity_change_handler: what follows from a changed key",
-        "handleIdentityChange",
-    ),
+    **_compared(Domain.RETRY_MANAGER, "extractE2ESessionFromRetryReceipt MessageRetryManager"),
+    **_compared(Domain.IDENTITY_CHANGE, "handleIdentityChange"),
 }
 
 _USYNC = {
-    **_compared(Domain.USYNC, "USyncQuery extractDeviceJids"),
+    **_compared(
+        Domain.USYNC,
+        "USyncQuery extractDeviceJids USyncStatusProtocol USyncDisappearingModeProtocol USyncUsernameProtocol",
+    ),
     **_left_out(
         Domain.USYNC, "a part of USyncQuery, and compared there", "USyncUser USyncContactProtocol USyncDeviceProtocol"
-    ),
-    **_missing(
-        Domain.USYNC,
-        "the usync protocols beside devices, lid and contact",
-        "USyncStatusProtocol USyncDisappearingModeProtocol USyncUsernameProtocol",
     ),
 }
 
 _SENDING = {
     **_compared(
         Domain.MESSAGES_SEND,
-        "generateMessageIDV2 writeRandomPadMax16 encodeWAMessage generateWAMessageContent",
+        "generateMessageIDV2 writeRandomPadMax16 encodeWAMessage generateWAMessageContent generateParticipantHashV2",
     ),
-    **_missing(Domain.MESSAGES_SEND, "the hash of a message's recipients", "generateParticipantHashV2"),
     **_missing(
         Domain.MESSAGES_SEND,
         "content other than text, replies and forwards",
@@ -161,25 +154,29 @@ _RECEIVING = {
     **_left_out(
         Domain.LID_MAPPING, "the mapping store's answer, compared as LIDMappingStore.getLIDForPN", "getDecryptionJid"
     ),
-    **_missing(
+    **_compared(
         Domain.MESSAGES_RECV,
-        "content inside wrappers (disappearing, view once, edited)",
-        "normalizeMessageContent extractMessageContent",
+        "cleanMessage normalizeMessageContent decryptPollVote decryptEventResponse aggregateMessageKeysNotFromMe"
+        " getCallStatusFromNode getDevice",
     ),
-    **_missing(Domain.MESSAGES_RECV, "which client wrote a message, by its id", "getDevice"),
-    **_missing(Domain.MESSAGES_RECV, "events of calls", "getCallStatusFromNode"),
-    **_missing(
+    **_compared(Domain.CHATS, "getChatId isRealMessage"),
+    **_left_out(
         Domain.MESSAGES_RECV,
-        "votes in polls and answers to events",
-        "decryptPollVote decryptEventResponse getKeyAuthor getAggregateVotesInPollMessage"
-        " getAggregateResponsesInEventMessage updateMessageWithPollUpdate updateMessageWithEventResponse",
+        "an author is named in the key already; which one it is, is compared as decodeMessageNode and cleanMessage",
+        "getKeyAuthor",
+    ),
+    **_missing(Domain.MEDIA, "looking for a file inside of buttons and templates", "extractMessageContent"),
+    **_missing(
+        Domain.EVENT_BUFFER,
+        "putting receipts, reactions, votes and answers into the message they belong to",
+        "updateMessageWithReaction updateMessageWithReceipt updateMessageWithPollUpdate updateMessageWithEventResponse",
     ),
     **_missing(
-        Domain.MESSAGES_RECV,
-        "messages that change others: reactions, receipts, edits",
-        "updateMessageWithReaction updateMessageWithReceipt cleanMessage aggregateMessageKeysNotFromMe",
+        Domain.MESSAGES_SEND,
+        "polls and events as content: counting who has chosen what",
+        "getAggregateVotesInPollMessage getAggregateResponsesInEventMessage",
     ),
-    **_missing(Domain.CHATS, "counting what is unread", "getChatId isRealMessage shouldIncrementChatUnread"),
+    **_missing(Domain.CHATS, "counting what is unread", "shouldIncrementChatUnread"),
 }
 
 _STATE = {
@@ -246,43 +243,39 @@ INTERNALS: Mapping[str, tuple[str, Export]] = {
             "hasSenderKey",
         )
     },
-    "makeLibSignalRepository.deleteSession": (
-        _REPOSITORY,
-        Export(Domain.IDENTITY_CHANGE, missing="ending the sessions of a contact whose devices changed"),
-    ),
+    "makeLibSignalRepository.deleteSession": (_REPOSITORY, Export(Domain.IDENTITY_CHANGE)),
     "USyncBotProfileProtocol": (
         "lib/WAUSync/Protocols/UsyncBotProfileProtocol.js:USyncBotProfileProtocol",
-        Export(Domain.USYNC, missing="the usync protocols beside devices, lid and contact"),
+        Export(Domain.USYNC),
     ),
+    "processMessage": ("lib/Utils/process-message.js:default", Export(Domain.MESSAGES_RECV)),
     "makeOfflineNodeProcessor": (
         "lib/Utils/offline-node-processor.js:makeOfflineNodeProcessor",
         Export(
             Domain.MESSAGES_RECV, left_out="the order in which a client works; the scenarios compare it on the wire"
         ),
     ),
-    "getMessageReportingToken": (
-        "lib/Utils/reporting-utils.js:getMessageReportingToken",
-        Export(Domain.MESSAGES_SEND, missing="reporting tokens"),
-    ),
-    "shouldIncludeReportingToken": (
-        "lib/Utils/reporting-utils.js:shouldIncludeReportingToken",
-        Export(Domain.MESSAGES_SEND, missing="reporting tokens"),
-    ),
-    "buildTcTokenFromJid": (
-        "lib/Utils/tc-token-utils.js:buildTcTokenFromJid",
-        Export(Domain.MESSAGES_SEND, missing="privacy tokens"),
-    ),
-    "storeTcTokensFromIqResult": (
-        "lib/Utils/tc-token-utils.js:storeTcTokensFromIqResult",
-        Export(Domain.MESSAGES_RECV, missing="privacy tokens"),
-    ),
+    **{
+        name: (f"lib/Utils/reporting-utils.js:{name}", Export(Domain.MESSAGES_SEND))
+        for name in ("getMessageReportingToken", "shouldIncludeReportingToken")
+    },
+    **{
+        name: (f"lib/Utils/tc-token-utils.js:{name}", Export(domain))
+        for name, domain in (
+            ("isTcTokenExpired", Domain.MESSAGES_SEND),
+            ("shouldSendNewTcToken", Domain.MESSAGES_SEND),
+            ("resolveIssuanceJid", Domain.MESSAGES_SEND),
+            ("buildTcTokenFromJid", Domain.MESSAGES_SEND),
+            ("storeTcTokensFromIqResult", Domain.MESSAGES_RECV),
+        )
+    },
     "processContactAction": (
         "lib/Utils/sync-action-utils.js:processContactAction",
         Export(Domain.APP_STATE_SYNC, missing="sync actions of contacts"),
     ),
     "extractGroupMetadata": (
         "lib/Socket/groups.js:extractGroupMetadata",
-        Export(Domain.GROUPS, missing="waton.client.groups: reading a group's metadata"),
+        Export(Domain.GROUPS),
     ),
     "extractCommunityMetadata": (
         "lib/Socket/communities.js:extractCommunityMetadata",

@@ -32,7 +32,7 @@ MAPPING = "lib/Signal/lid-mapping.js"
 REPOSITORY = "lib/Signal/libsignal.js"
 
 
-class _Memory:
+class Memory:
     """A unit of work whose writes are there at once."""
 
     def __init__(self) -> None:
@@ -103,9 +103,9 @@ def _our_mapping(value: Value) -> Value:
     from waton.jid import Jid
 
     async def play() -> list[str | None]:
-        memory = _Memory()
+        memory = Memory()
         for pn, lid in value["learnt"]:
-            await _learn(memory, pn, lid)
+            await learn(memory, pn, lid)
         found: list[str | None] = []
         for text in value["asked"]:
             jid = Jid.parse(text)
@@ -114,10 +114,11 @@ def _our_mapping(value: Value) -> Value:
             found.append(None if other is None or other == jid else str(other))
         return found
 
-    return _run(play)
+    return run(play)
 
 
-async def _learn(memory: _Memory, pn: str, lid: str) -> None:
+async def learn(memory: Memory, pn: str, lid: str) -> None:
+    """Store that these two are one person."""
     from waton.client import addresses
     from waton.client.event_pipeline import Step
     from waton.jid import Jid
@@ -126,13 +127,64 @@ async def _learn(memory: _Memory, pn: str, lid: str) -> None:
     await addresses.learn(Step(unit, None), Jid.parse(pn), Jid.parse(lid), source="parity")
 
 
-def _run(play: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
-    """Nothing in it waits; a loop of its own, so that it also works inside a running one's thread."""
+def run(play: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
+    """Play it to the end: nothing in it waits. A loop of its own, so that it also works in a running one's thread."""
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(play())
     finally:
         loop.close()
+
+
+# --- many at once ---------------------------------------------------------------------------------------------------
+
+
+def _crowds(*, is_odd: bool = False) -> SearchStrategy[Value]:
+    """Pairs that are told together, two with one number or one LID at times (is_odd), and addresses to look up."""
+    pns = st.sampled_from(("491500001", "491500002", "491500003"))
+    lids = st.sampled_from(("7700001", "7700002", "7700003"))
+    device = st.sampled_from(("", ":1", ":7"))
+    pn = st.builds("{}{}@s.whatsapp.net".format, pns, device)
+    lid = st.builds("{}{}@lid".format, lids, device)
+    told = st.lists(st.tuples(pn, lid), max_size=3, unique_by=(_user, lambda pair: _user((pair[1], pair[0]))))
+    if is_odd:
+        told = st.just([("491500001@s.whatsapp.net", "7700001@lid"), ("491500002@s.whatsapp.net", "7700001@lid")])
+    asked = st.lists(st.one_of(pn, lid), min_size=1, max_size=4, unique=True)
+    return st.fixed_dictionaries({"told": told, "asked": st.just(["491500001@s.whatsapp.net"]) if is_odd else asked})
+
+
+def _turned() -> SearchStrategy[Value]:
+    """A pair the wrong way round."""
+    pair = ("7700001@lid", "491500001@s.whatsapp.net")
+    return st.just({"told": [pair], "asked": ["491500001@s.whatsapp.net", "7700001@lid", "491500001@lid"]})
+
+
+def _their_crowd(baileys: Functions, value: Value) -> Value:
+    baileys.ask("party", party="people", creds={})
+    baileys.ask("learnMany", party="people", pairs=[{"pn": pn, "lid": lid} for pn, lid in value["told"]])
+    by_lid = [jid for jid in value["asked"] if jid.endswith("@lid")]
+    by_pn = [jid for jid in value["asked"] if jid not in by_lid]
+    lids: list[Value] = baileys.ask("lidsOf", party="people", pns=by_pn) or []
+    pns: list[Value] = baileys.ask("pnsOf", party="people", lids=by_lid) or []
+    found: dict[str, str] = {one["pn"]: one["lid"] for one in lids}
+    found |= {one["lid"]: one["pn"].replace(":0@", "@") for one in pns}
+    return dict(sorted(found.items()))
+
+
+def _our_crowd(value: Value) -> Value:
+    from waton.client import addresses
+    from waton.client.event_pipeline import Step
+    from waton.jid import Jid
+
+    async def play() -> dict[str, str]:
+        memory = Memory()
+        unit: Any = memory
+        told = [(Jid.parse(pn), Jid.parse(lid)) for pn, lid in value["told"]]
+        await addresses.learn_many(Step(unit, None), told, source="parity")
+        found = await addresses.alternate_many(memory, map(Jid.parse, value["asked"]))
+        return dict(sorted((str(jid), str(other)) for jid, other in found.items()))
+
+    return run(play)
 
 
 # --- what becomes of the sessions -----------------------------------------------------------------------------------
@@ -178,13 +230,13 @@ def _our_move(value: Value) -> Value:
     from waton.ports import RecordKind
 
     async def play() -> list[str]:
-        memory = _Memory()
+        memory = Memory()
         for text in _held(value):
             memory.save(RecordKind.SESSION, signal_address(Jid.parse(text)), b"record")
-        await _learn(memory, f"{value['pn']}@s.whatsapp.net", f"{value['lid']}@lid")
+        await learn(memory, f"{value['pn']}@s.whatsapp.net", f"{value['lid']}@lid")
         return sorted(await memory.keys(RecordKind.SESSION))
 
-    return _run(play)
+    return run(play)
 
 
 def pairs() -> list[Pair]:
@@ -195,9 +247,19 @@ def pairs() -> list[Pair]:
         where = f"{MAPPING}:LIDMappingStore"
         return Pair(name, Domain.LID_MAPPING, where, f"{place}{ours}", _people, _their_mapping, _our_mapping, 25)
 
+    def crowd(name: str, ours: str, inputs: SearchStrategy[Value], examples: int = 20) -> Pair:
+        where = f"{MAPPING}:LIDMappingStore"
+        return Pair(
+            name, Domain.LID_MAPPING, where, f"{place}{ours}", lambda: inputs, _their_crowd, _our_crowd, examples
+        )
+
     return [
         mapping("LIDMappingStore.getLIDForPN", "canonical"),
         mapping("LIDMappingStore.getPNForLID", "phone_number"),
+        crowd("LIDMappingStore.getLIDsForPNs", "alternate_many", _crowds()),
+        crowd("LIDMappingStore.storeLIDPNMappings", "learn_many", _crowds()),
+        crowd("LIDMappingStore.storeLIDPNMappings: two numbers of one LID", "learn_many", _crowds(is_odd=True), 2),
+        crowd("LIDMappingStore.storeLIDPNMappings: the wrong way round", "learn_many", _turned(), 2),
         Pair(
             "makeLibSignalRepository.migrateSession",
             Domain.LID_MAPPING,

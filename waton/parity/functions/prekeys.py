@@ -18,6 +18,7 @@ from waton.parity import generators
 from waton.parity.differential import REFUSED, Pair
 from waton.parity.evidence import Domain
 from waton.parity.functions import devices
+from waton.parity.functions.lids import Memory, run
 from waton.parity.functions.nodes import to_ours, told, told_by_baileys
 from waton.parity.functions.signal import BOB, SIGNAL, bundle_answer, devices_with_prekeys
 from waton.parity.generators import node
@@ -66,6 +67,62 @@ def _our_upload(value: Value) -> Value:
     credentials = replace(devices.ours(value["device"]), next_prekey_id=value["first"])
     updated, content = make(step, credentials, value["count"], devices.Dice(value["dice"]))
     return {"content": [told(child) for child in content], "next id": updated.next_prekey_id}
+
+
+def _their_numbers(baileys: Functions, value: Value) -> Value:
+    creds = {"nextPreKeyId": value["first"], "firstUnuploadedPreKeyId": value["first"]}
+    made = baileys.call(SIGNAL, "generateOrGetPreKeys", creds, value["count"], dice=value["dice"])
+    keys = {int(id): pair["public"] for id, pair in made["newPreKeys"].items()}
+    return [[id, keys[id]] for id in sorted(keys)] + [made["lastPreKeyId"]]
+
+
+def _our_numbers(value: Value) -> Value:
+    from waton.client.event_pipeline import Step
+    from waton.client.prekeys import make
+    from waton.protocol.credentials import KeyPair
+
+    memory: Any = Memory()
+    credentials = replace(devices.ours(value["device"]), next_prekey_id=value["first"])
+    updated, _ = make(Step(memory, None), credentials, value["count"], devices.Dice(value["dice"]))
+    keys = {int(id): KeyPair.of(key).public for (kind, id), key in memory.records.items() if kind == "prekey"}
+    return [[id, keys[id]] for id in sorted(keys)] + [updated.next_prekey_id - 1]
+
+
+def _again() -> SearchStrategy[Value]:
+    """An upload of which no answer came; the server asks once more."""
+    return _uploads().map(lambda value: value | {"count": 50})
+
+
+def _ids(content: Value) -> list[int]:
+    [listed] = [child for child in content if child["tag"] == "list"]
+    return [int.from_bytes(key["content"][0]["content"], "big") for key in listed["content"]]
+
+
+def _their_repeated(baileys: Functions, value: Value) -> Value:
+    """Twice, each time with the numbers that the time before has left."""
+    creds = devices.theirs(value["device"])
+    first = {"nextPreKeyId": value["first"], "firstUnuploadedPreKeyId": value["first"]}
+    once = baileys.ask("prekeysNode", creds=creds | first, count=value["count"], dice=value["dice"])
+    twice = baileys.ask("prekeysNode", creds=creds | first | once["update"], count=value["count"], dice=value["dice"])
+    return _ids(twice["node"]["content"]) == _ids(once["node"]["content"])
+
+
+def _our_repeated(value: Value) -> bool:
+    async def play() -> bool:
+        from waton.client import prekeys
+        from waton.client.event_pipeline import Step
+
+        memory: Any = Memory()
+        step, dice = Step(memory, None), devices.Dice(value["dice"])
+        fresh = replace(devices.ours(value["device"]), next_prekey_id=value["first"])
+        once = prekeys.stock(step, fresh, 4, await prekeys.load_pending(step, fresh), dice)
+        pending = await prekeys.load_pending(step, once.credentials)
+        twice = prekeys.stock(step, once.credentials, 4, pending, dice)
+        return _ids([told(child) for child in twice.content or ()]) == _ids(
+            [told(child) for child in once.content or ()]
+        )
+
+    return run(play)
 
 
 def _our_keys(value: Value, tag: str) -> Value:
@@ -151,6 +208,25 @@ def pairs() -> list[Pair]:
             _uploads,
             _their_upload,
             _our_upload,
+        ),
+        Pair(
+            "getNextPreKeysNode: an upload that nobody answered",
+            Domain.PREKEYS,
+            f"{SIGNAL}:getNextPreKeysNode",
+            "waton.client.prekeys:stock",
+            _again,
+            _their_repeated,
+            _our_repeated,
+            3,
+        ),
+        Pair(
+            "generateOrGetPreKeys",
+            Domain.PREKEYS,
+            f"{SIGNAL}:generateOrGetPreKeys",
+            "waton.client.prekeys:make",
+            _uploads,
+            _their_numbers,
+            _our_numbers,
         ),
         Pair(
             "xmppPreKey",

@@ -79,6 +79,24 @@ class Ours:
         return sealed.type.value, sealed.ciphertext
 
     def read(self, type: str, ciphertext: bytes, dice: bytes) -> bytes:
+        from waton.errors import UntrustedIdentity
+
+        try:
+            return self._read(type, ciphertext, dice)
+        except UntrustedIdentity as error:
+            # It was authenticated under the new key. What the client then does is what its policy says.
+            if not self._takes(error.old, error.new):
+                raise
+            self.trusted = error.new
+            return self._read(type, ciphertext, dice)
+
+    @staticmethod
+    def _takes(old: bytes, new: bytes) -> bool:
+        from waton.client.identity_change_handler import IdentityPolicy, decide_identity
+
+        return decide_identity(IdentityPolicy.TRUST, old, new, authenticated=True).may_use
+
+    def _read(self, type: str, ciphertext: bytes, dice: bytes) -> bytes:
         from waton.jid import Jid
         from waton.protocol import signal_repo
 

@@ -1,4 +1,4 @@
-"""usync: the question for devices and LIDs, and what its answer says.
+"""usync: what is asked about people, by each protocol, and what the answers say.
 
 Source: Baileys WAUSync/*, Utils/signal.ts extractDeviceJids.
 """
@@ -25,6 +25,7 @@ SIGNAL = "lib/Utils/signal.js"
 ME = "4915000000001:2@s.whatsapp.net"
 MY_LID = "77000000000001"
 _PROTOCOLS = ("devices", "lid", "contact")
+ALL_PROTOCOLS = (*_PROTOCOLS, "status", "disappearing_mode", "username", "bot")
 _NAN = {"$number": "NaN"}
 _NOTHING: dict[str, Value] = {"deviceList": []}
 """Of a user without the devices protocol."""
@@ -33,8 +34,10 @@ _NOTHING: dict[str, Value] = {"deviceList": []}
 # --- the question ---------------------------------------------------------------------------------------------------
 
 
-def _their_question(baileys: Functions, protocols: list[str], users: list[Value], context: str) -> Value:
-    made = baileys.ask("usyncQuery", protocols=protocols, users=users, context=context)
+def _their_question(
+    baileys: Functions, protocols: list[str], users: list[Value], context: str, mode: str = "query"
+) -> Value:
+    made = baileys.ask("usyncQuery", protocols=protocols, users=users, context=context, mode=mode)
     return {
         "context": made["context"],
         "mode": made["mode"],
@@ -80,6 +83,55 @@ def _our_contacts(value: Value) -> Value:
     from waton.protocol.stanza.usync import contact_query
 
     return _our_question(contact_query("1", value))
+
+
+def _people() -> SearchStrategy[Value]:
+    """Users by address, by number, by name, and what else is said of them; each with the protocols that are asked."""
+    jid, lid = generators.bare_jids(("s.whatsapp.net", "lid")), generators.bare_jids(("lid",))
+    named = st.fixed_dictionaries(
+        {"username": generators.words()}, optional={"usernameKey": st.just("1234"), "lid": lid}
+    )
+    by_address: dict[str, SearchStrategy[str]] = {"id": jid}
+    one: SearchStrategy[Value] = st.one_of(
+        st.fixed_dictionaries(by_address, optional={"lid": lid, "personaId": generators.words()}),
+        st.fixed_dictionaries({"phone": generators.phones().map(lambda digits: f"+{digits}")}),
+        named,
+    )
+    asked = st.lists(st.sampled_from(ALL_PROTOCOLS), min_size=1, max_size=7, unique=True)
+    return st.fixed_dictionaries(
+        {
+            "users": st.lists(one, max_size=3),
+            "protocols": asked,
+            "context": st.sampled_from(("interactive", "message", "background", "notification")),
+            "mode": st.sampled_from(("query", "delta", "full")),
+        }
+    )
+
+
+def _ask_anything(baileys: Functions, value: Value) -> Value:
+    return _their_question(baileys, value["protocols"], value["users"], value["context"], value["mode"])
+
+
+def _our_anything(value: Value) -> Value:
+    from waton.jid import Jid
+    from waton.protocol.stanza.usync import Protocol, UserAsked, query
+
+    def jid(user: Value, name: str) -> Jid | None:
+        return Jid.parse(user[name]) if name in user else None
+
+    users = [
+        UserAsked(
+            jid(user, "id"),
+            user.get("phone", "").encode(),
+            user.get("username", ""),
+            user.get("usernameKey", ""),
+            jid(user, "lid"),
+            user.get("personaId", ""),
+        )
+        for user in value["users"]
+    ]
+    protocols = [Protocol(name) for name in value["protocols"]]
+    return _our_question(query("1", protocols, users, context=value["context"], mode=value["mode"]))
 
 
 # --- the answer -----------------------------------------------------------------------------------------------------
@@ -259,6 +311,15 @@ def pairs() -> list[Pair]:
             lambda: st.lists(generators.phones(), min_size=1, max_size=4),
             _ask_contacts,
             _our_contacts,
+        ),
+        Pair(
+            "USyncQuery: anything about anybody",
+            Domain.USYNC,
+            f"{QUERY}:USyncQuery",
+            f"{place}query",
+            _people,
+            _ask_anything,
+            _our_anything,
         ),
         _result("", _answers),
         _result(": a user without an address", lambda: nameless, 10),

@@ -73,17 +73,29 @@ _ADDRESSES = (
         "two people; Baileys compares the digits alone",
         f"{_HERE}test_baileys_takes_a_number_and_a_lid_of_the_same_digits_for_one_person",
     ),
-    open_(
+    left_out(
         _of("makeLibSignalRepository.jidToSignalProtocolAddress: device 99 of another"),
-        "device 99 is kept for hosted accounts; waton does not refuse it elsewhere",
+        "device 99 is kept for hosted accounts, and nobody else has it; a name that is never used says nothing",
     ),
-    open_(
-        _of("extractAddressingContext: in a group", "author"),
-        "participant_pn and participant_lid, by which a group's stanzas name the author's other address, are not read",
-    ),
-    open_(
+    better(
         _of("extractAddressingContext: of a peer's recipient", "author"),
-        "peer_recipient_pn and peer_recipient_lid are not read",
+        "it is the address of whom our other device wrote to; Baileys takes it for our own, and learns it as ours",
+        f"{_HERE}test_baileys_takes_whom_we_wrote_to_for_ourselves",
+    ),
+    better(
+        _of("decodeMessageNode: the other address of who wrote a status"),
+        "a list has one address; Baileys gives it the author's other one",
+        f"{_HERE}test_baileys_gives_a_list_the_address_of_who_wrote_in_it",
+    ),
+    better(
+        _of("LIDMappingStore.storeLIDPNMappings: two numbers of one LID"),
+        "a mapping is one to one; in Baileys the older number still leads to the LID",
+        f"{_HERE}test_baileys_keeps_two_numbers_for_one_lid",
+    ),
+    better(
+        _of("LIDMappingStore.storeLIDPNMappings: the wrong way round"),
+        "a pair the wrong way round teaches nothing; Baileys keeps the LID's digits as a phone number",
+        f"{_HERE}test_baileys_takes_a_lid_for_a_phone_number",
     ),
 )
 
@@ -132,9 +144,21 @@ _SIGNAL = (
         "Baileys opens a session with keys nobody has signed",
         f"{_HERE}test_baileys_opens_a_session_with_an_unsigned_prekey",
     ),
-    open_(
+    better(
         _of("makeLibSignalRepository.decryptMessage: a contact with another identity key"),
-        "a contact's new identity is refused, also the true one: following a change comes with identity-change",
+        "what was on its way in the old session is read; in Baileys it is lost with the session",
+        f"{_HERE}test_a_new_identity_costs_baileys_what_was_on_its_way",
+    ),
+    better(
+        _of("handleIdentityChange: after one that did nothing"),
+        "Baileys' debounce begins with the notification, so that the change that matters is passed over",
+        "tests/peers/test_identity_change_baileys.py::"
+        "test_what_did_nothing_silences_the_next_change_there_and_not_here",
+    ),
+    better(
+        _of("getNextPreKeysNode: an upload that nobody answered"),
+        "the same keys go out again; Baileys makes others, and keeps those that nobody will ever use",
+        f"{_HERE}test_an_upload_that_nobody_answered_costs_baileys_its_keys",
     ),
     better(
         _of("makeLibSignalRepository.decryptMessage: a forged message with another identity key"),
@@ -168,6 +192,16 @@ _SENDER_KEYS = (
 
 _USYNC = (
     better(
+        _of("USyncUsernameProtocol: a name as bytes"),
+        "names come as bytes; Baileys takes text alone, and finds none",
+        f"{_HERE}test_baileys_finds_no_username",
+    ),
+    better(
+        _of("USyncBotProfileProtocol: in an answer"),
+        "Baileys looks for the profile in the wrong place, and refuses the whole answer",
+        f"{_HERE}test_baileys_reads_no_bot_s_profile",
+    ),
+    better(
         _of("USyncQuery.parseUSyncQueryResult: an error of one user"),
         "in Baileys the others' answers are lost with it",
         f"{_HERE}test_one_user_s_error_costs_baileys_the_whole_answer",
@@ -179,11 +213,54 @@ _USYNC = (
     ),
 )
 
+_RETRIES = (
+    better(
+        _of("MessageRetryManager.hasExceededMaxRetries: delivered again and again"),
+        "Baileys forgets the count when it is used up, and begins to ask again",
+        f"{_HERE}test_baileys_asks_again_and_again_in_rounds",
+    ),
+)
+
+_GROUPS_TOLD = (
+    better(
+        _of("extractGroupMetadata: nobody has to be let in"),
+        "Baileys does not look whether the setting is on or off",
+        f"{_HERE}test_baileys_does_not_look_whether_people_have_to_be_let_in",
+    ),
+    open_(_of("extractGroupMetadata: names"), "names of people and of their countries in a group are not kept"),
+    better(
+        _of("generateParticipantHashV2: its length"),
+        "six bytes are eight characters; Baileys cuts the text to six, and never sends it",
+        f"{_HERE}test_the_hash_of_baileys_is_cut_short",
+    ),
+)
+
+_MEANING = "tests/peers/test_process_message_baileys.py::"
+
 _MESSAGES = (
+    better(
+        _of("processMessage: somebody else's message edited or taken back"),
+        "Baileys lets anybody change anybody's message",
+        f"{_MEANING}test_baileys_lets_anybody_change_anybodys_message",
+    ),
+    better(
+        _of("processMessage: a member's label taken away"),
+        "Baileys tells only that one was given",
+        f"{_MEANING}test_baileys_does_not_tell_that_a_label_was_taken_away",
+    ),
+    better(
+        _of("processMessage: keys of the app state from another companion"),
+        "they come from our phone; Baileys takes them from any of our devices",
+        f"{_MEANING}test_baileys_takes_keys_from_any_of_our_devices",
+    ),
+    better(
+        _of("processMessage: a vote"),
+        "Baileys is silent about votes",
+        f"{_MEANING}test_baileys_is_silent_about_votes_and_sealed_reactions",
+    ),
     better(_of("unpadRandomMax16: more than 16 bytes"), "Baileys takes any last byte for a length", _PADDING),
     better(_of("unpadRandomMax16: bytes that are not equal"), "Baileys takes any last byte for a length", _PADDING),
     better(_of("unpadRandomMax16: no bytes"), "Baileys takes any last byte for a length", _PADDING),
-    open_(_of("generateWAMessageContent: the secret of a text"), "messageSecret, from which reporting tokens are made"),
     better(
         _of('getContentType: kinds without "Message" in their name'),
         "Baileys finds no content in them",
@@ -209,10 +286,21 @@ _MESSAGES = (
         "a message that arrived where nobody looks has arrived; Baileys does not tell",
         f"{_HERE}test_baileys_does_not_tell_of_an_inactive_delivery",
     ),
-    open_(
-        _of("getStatusFromReceiptType: our own other device"),
-        "what our other devices say of a message (sender, read-self) changes no status",
+    better(
+        _of("getStatusFromReceiptType: played on our own other device"),
+        "Baileys knows what our other devices have read, and not what they have played",
+        f"{_HERE}test_baileys_does_not_tell_of_an_inactive_delivery",
     ),
 )
 
-KNOWN: tuple[Known, ...] = (*_ADDRESSES, *_CONNECTION, *_PAIRING, *_SIGNAL, *_SENDER_KEYS, *_USYNC, *_MESSAGES)
+KNOWN: tuple[Known, ...] = (
+    *_ADDRESSES,
+    *_CONNECTION,
+    *_PAIRING,
+    *_SIGNAL,
+    *_SENDER_KEYS,
+    *_USYNC,
+    *_RETRIES,
+    *_GROUPS_TOLD,
+    *_MESSAGES,
+)

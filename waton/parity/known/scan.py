@@ -49,5 +49,17 @@ KNOWN: tuple[Known, ...] = (
         "scan/option/makeSignalRepository",
         "the ratchet is waton's own so that its inside can be shown; nothing else can be put in its place",
     ),
+    left_out(
+        "scan/option/enableRecentMessageCache",
+        "what was sent is a record of the store, kept for seven days: by it a send is done once, also after a crash",
+    ),
+    left_out(
+        "scan/option/userDevicesCache",
+        "device lists that matter for longer than five minutes are records of the store, which can be any",
+    ),
+    left_out(
+        "scan/part/MessageRetryManager.clear",
+        "counters are records of the store that are forgotten in time; there is no cache to clear",
+    ),
     left_out("scan/part/LIDMappingStore.close", "the mappings are records of the store; there is no cache to close"),
 )

@@ -11,7 +11,7 @@ _NONSENSE = bytes.fromhex("33") + bytes(60)
 
 
 async def play(stage: Stage) -> None:
-    """The client loses its sessions; then something comes twice that nobody can read, and that its author never wrote."""
+    """The client loses its sessions; then something comes twice that nobody can read and nobody has written."""
     await send(stage, stage.ada.lid, "hello")
     await stage.ada.send_text(stage.owner.lid, "before")
     await stage.subject.received("before")

@@ -29,7 +29,7 @@ def _contents() -> list[Coming]:
         Coming(
             f"send-{kind}-to-{chat}",
             Domain.MEDIA if kind in media else Domain.MESSAGES_SEND,
-            f"waton does not make {kind} messages yet" if chat == "person" else f"nor send to a {chat}",
+            f"waton does not make {kind} messages yet",
         )
         for kind in _CONTENT
         for chat in _CHATS
@@ -38,19 +38,7 @@ def _contents() -> list[Coming]:
 
 COMING: tuple[Coming, ...] = (
     *_contents(),
-    Coming("send-text-to-lid-group", Domain.GROUP_SIGNAL, "waton has no sender keys yet"),
-    Coming("send-text-to-pn-group", Domain.GROUP_SIGNAL, "waton has no sender keys yet"),
-    Coming("send-text-to-status", Domain.GROUP_SIGNAL, "waton has no sender keys yet"),
-    Coming("receive-group-text", Domain.GROUP_SIGNAL, "waton does not read skmsg yet"),
-    Coming("group-member-leaves", Domain.GROUP_SIGNAL, "waton has no sender keys to rotate yet"),
-    Coming("ask-for-a-message-again", Domain.RETRY_MANAGER, "waton sends no retry receipts yet"),
-    Coming("send-a-message-again", Domain.RETRY_MANAGER, "waton does not answer retry receipts yet"),
-    Coming("group-message-again", Domain.RETRY_MANAGER, "waton has no groups yet"),
-    Coming("message-from-the-phone-again", Domain.RETRY_MANAGER, "waton asks the phone for nothing yet"),
-    Coming("identity-change-notified", Domain.IDENTITY_CHANGE, "waton has no policy for changed identities yet"),
-    Coming(
-        "identity-change-in-a-message", Domain.IDENTITY_CHANGE, "a changed identity is refused and cannot be accepted"
-    ),
+    Coming("send-text-to-status", Domain.MESSAGES_SEND, "waton sends nothing to the status list yet"),
     Coming("app-state-first-sync", Domain.APP_STATE_SYNC, "waton reads no app state yet"),
     Coming("app-state-patch", Domain.APP_STATE_SYNC, "waton reads no app state yet"),
     Coming("app-state-upload", Domain.APP_STATE_SYNC, "waton writes no app state yet"),
@@ -60,9 +48,6 @@ COMING: tuple[Coming, ...] = (
     Coming("media-upload", Domain.MEDIA, "waton uploads nothing yet"),
     Coming("media-download", Domain.MEDIA, "waton downloads nothing yet"),
     Coming("media-again", Domain.MEDIA, "waton asks for no media yet"),
-    Coming("group-created", Domain.GROUPS, "waton has no groups yet"),
-    Coming("group-changed", Domain.GROUPS, "waton has no groups yet"),
-    Coming("group-joined", Domain.GROUPS, "waton has no groups yet"),
     Coming("community-created", Domain.COMMUNITIES, "waton has no communities yet"),
     Coming("newsletter-followed", Domain.NEWSLETTER, "waton has no newsletters yet"),
     Coming("newsletter-read", Domain.NEWSLETTER, "waton has no newsletters yet"),
@@ -70,14 +55,8 @@ COMING: tuple[Coming, ...] = (
     Coming("catalog", Domain.BUSINESS, "waton asks for no business data yet"),
     Coming("presence-both-ways", Domain.CHATS, "waton subscribes to nobody's presence yet"),
     Coming("typing", Domain.CHATS, "waton sends no chat states yet"),
-    Coming("privacy-settings", Domain.CHATS, "waton asks for no privacy settings yet"),
+    Coming("privacy-settings", Domain.CHATS, "waton asks for the privacy settings and cannot change them yet"),
     Coming("profile-picture", Domain.CHATS, "waton has no pictures yet"),
-    Coming("block-and-unblock", Domain.CHATS, "waton has no blocklist yet"),
-    Coming("incoming-call", Domain.CHATS, "waton acknowledges calls and tells nobody"),
-    Coming("notifications-of-each-type", Domain.MESSAGES_RECV, "waton acknowledges them and tells nobody"),
-    Coming("inactive-receipts", Domain.MESSAGES_RECV, "waton always says that somebody is looking"),
-    Coming("negative-acks", Domain.MESSAGES_SEND, "only unknown people are refused by the lab yet"),
-    Coming("lid-learnt-late", Domain.LID_MAPPING, "the lab gives every person's LID at once"),
+    Coming("block-and-unblock", Domain.CHATS, "waton follows the blocklist and cannot change it yet"),
     Coming("events-held-back", Domain.EVENT_BUFFER, "waton emits each event as it is committed; nothing is buffered"),
-    Coming("device-list-by-key-index", Domain.USYNC, "waton does not verify signed key-index lists yet"),
 )

@@ -7,7 +7,7 @@ STRANGER, MALFORMED, RESTRICTED = 463, 479, 429
 
 
 async def play(stage: Stage) -> None:
-    """Ada takes no messages from strangers; then two are refused for other reasons."""
+    """Ada takes no messages from strangers, until she gives us a token; then two are refused for other reasons."""
     bob = await stage.lab.add_phone("Bob")
     await send(stage, bob.lid, "hello")
     await stage.settle()
@@ -15,6 +15,10 @@ async def play(stage: Stage) -> None:
     async with stage.step("a stranger"):
         stage.name(await stage.subject.send_text(stage.ada.lid, "let me in"), "'let me in'")
         await stage.subject.refused(STRANGER)
+    async with stage.step("no stranger any more"):
+        stage.ada.trust(stage.owner.pn)
+        await stage.settle()
+        await send(stage, stage.ada.lid, "thank you")
     for name, code in (("malformed", MALFORMED), ("too many", RESTRICTED)):
         async with stage.step(name):
             stage.refuse(code)

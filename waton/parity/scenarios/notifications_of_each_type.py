@@ -1,4 +1,4 @@
-"""The smaller notifications: pictures, the blocklist, the default timer, a medium, a privacy token, and unknown ones."""
+"""The smaller notifications: pictures, blocked people, a timer, a medium, a privacy token, and unknown ones."""
 
 from collections.abc import Sequence
 

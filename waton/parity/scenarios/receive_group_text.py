@@ -1,4 +1,4 @@
-"""Texts in a group: with the sender key and without, in both addressings, and what the account's own phone has written."""
+"""Texts in a group, with the sender key and without; from others and from our own phone; in both addressings."""
 
 from waton.parity.stage import Scenario, Stage
 from waton.protocol.stanza.group import AddressingMode

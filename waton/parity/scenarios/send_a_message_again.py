@@ -15,7 +15,7 @@ REQUESTS = 4
 
 
 async def play(stage: Stage) -> None:
-    """Ada's phone loses its sessions, then her companion does, and at last that asks again and again without its keys."""
+    """Ada's phone loses its sessions, then her companion does, and that asks again and again without its keys."""
     async with AsyncExitStack() as stack:
         companion = await stage.add_companion(stage.ada, "Ada's other", stack)
         await send(stage, stage.ada.lid, "before")
