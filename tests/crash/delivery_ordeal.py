@@ -408,7 +408,8 @@ class Ordeal:
         if device is None:
             return  # the first life needs nothing: everything is new to it
         match need:
-            case Need.LOW_PREKEYS:
+            case Need.LOW_PREKEYS if self.ends[-1] not in ("prekeys stored", "prekeys written"):
+                # Not while an upload is pending: it is repeated, and what was handed out of it meanwhile is so twice.
                 world = self.cast.lab.service.world
                 while world.prekey_count(device) > 1:
                     world.take_bundle(device)

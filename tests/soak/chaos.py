@@ -26,6 +26,7 @@ from waton.lab.schedules import GENTLE, QUEUED_ONLY, Kind, Schedule
 from waton.ports import RecordKind
 from waton.protocol.binary_node import decode_node, get_text
 from waton.protocol.client_payload import parse_payload
+from waton.protocol.stanza.iq import IqType
 from waton.protocol.stanza.receipt import ReceiptType
 from waton.protocol.trace import Layer, Trace, Way
 
@@ -110,6 +111,8 @@ class Chaos:
         self._went_on = asyncio.Condition()
         self._promised: set[str] = set()
         """Ids of texts that Baileys said it had sent."""
+        self._calm_since = 0
+        """The lab's last trace under bad weather."""
 
     # --- talking ------------------------------------------------------------------------------------------------------
 
@@ -204,6 +207,7 @@ class Chaos:
     async def drain(self) -> None:
         """Calm weather, everybody connected; wait until nothing is on its way."""
         self.cast.lab.faults.calm()
+        self._calm_since = self.cast.traces[-1].seq
         try:
             async with asyncio.timeout(self.size.drain):
                 for waton in self.cast.watons.values():
@@ -244,12 +248,20 @@ class Chaos:
             found += [] if client.update.status == "open" else [f"{name}: {client.update.status}"]
         return found
 
+    def _unanswered(self) -> list[str]:
+        """Queries since the weather is calm that got no answer."""
+        queries = [one for one in self.cast.traces if one.seq > self._calm_since and _is_iq(one)]
+        answered = {(one.connection, one.id) for one in queries if one.way is Way.OUT}
+        open_ = [one for one in queries if one.way is Way.IN and one.kind in (IqType.GET, IqType.SET)]
+        return [f"not answered: {_line(one)}" for one in open_ if (one.connection, one.id) not in answered]
+
     # --- judging ------------------------------------------------------------------------------------------------------
 
     async def judge(self) -> None:
         """Compare what was said with what was told."""
         wrong, cast = self.outcome.wrong, self.cast
         wrong += await self._leftovers()
+        wrong += self._unanswered()
         readers = cast.readers()
         self._note_texts_of_the_bot(readers)
         for name, waton in cast.watons.items():
@@ -375,6 +387,10 @@ def _is_by_baileys(body: str) -> bool:
 def _is_network(trace: Trace) -> bool:
     """Something beside the conversations could not ask the server; it is asked again when it is needed."""
     return trace.name == "lane.failed" and json.loads(trace.detail)["error"] in ("Disconnected", "QueryTimeout")
+
+
+def _is_iq(trace: Trace) -> bool:
+    return trace.layer is Layer.NODE and trace.name == "iq"
 
 
 def _is_traffic(trace: Trace) -> bool:

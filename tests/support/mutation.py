@@ -57,10 +57,17 @@ def _set_code(function: FunctionType, code: CodeType) -> None:
 
 def _change_constants(module: ModuleType, namespace: Mapping[str, Any], undo: Callable[..., object]) -> Iterator[str]:
     for name, value in list(vars(module).items()):
-        if name in namespace and _is_plain(value) and namespace[name] != value:
+        if name in namespace and _is_plain(value) and _differ(namespace[name], value):
             undo(setattr, module, name, value)
             setattr(module, name, namespace[name])
             yield name
+
+
+def _differ(one: object, other: object) -> bool:
+    try:
+        return one != other
+    except RecursionError:  # a table that holds itself
+        return False
 
 
 def _is_plain(value: object) -> bool:

@@ -88,21 +88,36 @@ class Account:
     async def _make(self) -> None:
         made = Credentials.generate(self._client.entropy.take)
         async with self._client.pipeline.step() as step:
-            step.save(RecordKind.CREDENTIALS, "self", made.to_json())
-            step.save(RecordKind.SIGNED_PREKEY, str(made.signed_prekey_id), made.signed_prekey.private)
+            self._write_new(step, made)
             step.transition("account", "none", "unpaired")
         self._credentials = made
 
+    @staticmethod
+    def _write_new(step: Step, made: Credentials) -> None:
+        step.save(RecordKind.CREDENTIALS, "self", made.to_json())
+        step.save(RecordKind.SIGNED_PREKEY, str(made.signed_prekey_id), made.signed_prekey.private)
+
     async def forget(self, why: str) -> None:
-        """The server no longer knows this device: drop its keys, so that the next start pairs anew."""
-        async with self._client.pipeline.step() as step:
+        """The server no longer knows this device: drop its keys, so that the next start pairs anew.
+
+        What was received is worked off first, while there are keys to read it with. What else is under way fails.
+        """
+        client = self._client
+        await client.finish_received()
+        made = Credentials.generate(client.entropy.take)
+
+        async def forgotten() -> None:
+            self._credentials = made
+            client.outbox.clear()
+            client.groups.clear()
+
+        async with self._lock, client.pipeline.clearing() as step:
             for kind in _ACCOUNT_KINDS:
                 for key in await step.unit.keys(kind):
                     step.save(kind, key, None)
+            self._write_new(step, made)
             step.transition("account", "paired", "unpaired", why=why)
-        self._client.outbox.clear()
-        self._client.groups.clear()
-        await self._make()
+            step.then(forgotten)
 
     # --- pairing ------------------------------------------------------------------------------------------------------
 

@@ -262,14 +262,18 @@ class Client:
 
     async def close(self) -> None:
         """Disconnect and finish what was received. The pairing stays. May be called twice."""
-        if self.supervisor.is_started:
+        if self.status.now is not ConnectionStatus.IDLE or self.supervisor.is_started:
             await self.supervisor.stop()
             if self.status.now is not ConnectionStatus.CLOSED:
                 self.status.move(ConnectionStatus.CLOSED, error=Disconnected(DisconnectReason.LOCAL))
-            await self.lanes.close(timeout=5.0)
-            await self._end_tasks()
+            await self.finish_received()
             await self.pipeline.close(_CLOSING_PATIENCE)
             await self._end_tasks()  # what the last steps have begun
+
+    async def finish_received(self) -> None:
+        """Work off what was received, and end what runs beside."""
+        await self.lanes.close(timeout=5.0)
+        await self._end_tasks()
 
     async def _end_tasks(self) -> None:
         for task in list(self._tasks):

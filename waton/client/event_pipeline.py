@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TypeAlias
@@ -36,7 +37,7 @@ from waton.client.events import (
 from waton.client.events import lane_of as conversation_of
 from waton.client.handlers import Handlers, Parcel, Subscriber
 from waton.client.lanes import TURN, LaneLoad
-from waton.errors import Disconnected, StorageError
+from waton.errors import Disconnected, DisconnectReason, StorageError
 from waton.ports import Clock, RecordKind, Store, StoredEvent, UnitOfWork
 from waton.protocol.binary_node import Node
 from waton.protocol.trace import Layer, Tracer, Way
@@ -52,11 +53,12 @@ MOST_SEALED: Final = 2048
 class Step:
     """One unit of work under way; see EventPipeline.step."""
 
-    __slots__ = ("acks", "afterwards", "events", "parent", "transitions", "unit")
+    __slots__ = ("acks", "afterwards", "epoch", "events", "parent", "transitions", "unit")
 
-    def __init__(self, unit: UnitOfWork, parent: int | None) -> None:
+    def __init__(self, unit: UnitOfWork, parent: int | None, epoch: int = 0) -> None:
         self.unit = unit
         self.parent = parent
+        self.epoch = epoch
         self.acks: list[Node] = []
         self.afterwards: list[Callable[[], Awaitable[None]]] = []
         self.events: list[tuple[int, DurableEvent, bytes]] = []
@@ -164,6 +166,9 @@ class EventPipeline:
         self._sealed: deque[_Sealed] = deque()
         """In the order of their seals."""
         self._finisher: asyncio.Task[None] | None = None
+        self._epoch = 0
+        """How often everything was forgotten: a step from before is left no more."""
+        self._clearing: Step | None = None
         self.failures = 0
         """How many times a handler raised or was slow, an acknowledgement could not be written, or an event not read
         or not marked as handled."""
@@ -222,11 +227,30 @@ class EventPipeline:
                 at once, for receivers.
         Raises:
             StorageError: the store takes nothing any more; or, at the end of the block, this unit is not on the disk.
+            Disconnected: at the end of the block: everything was forgotten meanwhile.
         """
-        return _Block(self, Step(self._store.begin(), parent), send, waits=wait)
+        return _Block(self, Step(self._store.begin(), parent, self._epoch), send, waits=wait)
+
+    @asynccontextmanager
+    async def clearing(self) -> AsyncGenerator[Step]:
+        """The unit of work in which everything is forgotten; to be left like one of step().
+
+        Steps that are open meanwhile raise Disconnected when they are left: what they wrote is of what is gone, and
+        would be found by those who come after.
+        """
+        async with self.step() as step:
+            self._clearing = step
+            try:
+                yield step
+            finally:
+                self._clearing = None
+                self._epoch = step.epoch = self._epoch + 1
 
     async def leave(self, step: Step, send: Send | None, *, waits: bool) -> None:
         """The end of a step's block; see step()."""
+        if step.epoch != self._epoch or self._clearing not in (None, step):
+            step.unit.drop()
+            raise Disconnected(DisconnectReason.LOGGED_OUT)
         durable = step.unit.seal()
         through: asyncio.Future[None] | None = None
         if waits or len(self._sealed) >= MOST_SEALED:

@@ -115,12 +115,12 @@ class KeepAlive:
             await self._ping()
 
     async def _ping(self) -> None:
-        sent = self._clock.now()
+        sent, heard = self._clock.now(), self._stream.heard
         ping = iq.request(self._next_id(), iq.IqType.GET, "w:p", [Node("ping")])
         try:
             answer = await self._stream.ask(ping, self._rhythm.wait(sent, self._stream.last_inbound))
         except QueryTimeout:
-            if self._is_silent() or self._stream.last_inbound <= sent:
+            if self._is_silent() or self._stream.heard == heard:
                 raise Disconnected(DisconnectReason.LOST, None, "a ping was not answered") from None
             self._trace({"unanswered": 1})
             return

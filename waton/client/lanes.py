@@ -110,4 +110,7 @@ class Lanes:
             for worker in late:
                 worker.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        for lane in self._lanes.values():
+            for _ in lane.jobs:
+                self._room.release()
         self._lanes.clear()

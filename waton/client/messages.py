@@ -28,7 +28,7 @@ from waton.client.placeholders import PEER_CATEGORY, PEER_META, PEER_PRIORITY
 from waton.client.privacy_tokens import SendError
 from waton.client.sent_messages import SentMessage
 from waton.client.sessions import Bundles, Sealed, Target
-from waton.errors import LocalProtocolError, QueryTimeout
+from waton.errors import Disconnected, DisconnectReason, LocalProtocolError, QueryTimeout
 from waton.jid import SERVER, Jid
 from waton.ports import RecordKind
 from waton.protocol import message as content
@@ -329,6 +329,8 @@ class Sender:
 
     def _put(self, step: Step, stanza: OutgoingMessage) -> Entry:
         """Into the outbox, and written when it is on the disk, whether anybody still waits for it or not."""
+        if self._client.credentials.me is None:
+            raise Disconnected(DisconnectReason.LOGGED_OUT)  # while the stanza was made
         outbox = self._client.outbox
         entry = outbox.put(step, stanza.to_node())
         step.then(lambda: outbox.write(entry))

@@ -1,8 +1,8 @@
 """Notifications: what the server says has changed, one handler for each type.
 
 What a handler writes and the acknowledgement go together: a handler that answers in its own unit of work says so, all
-others are acknowledged afterwards, whatever becomes of them. A type that has no handler is acknowledged and stays in
-the journal.
+others are acknowledged afterwards, whatever becomes of them; only what the disk or the connection kept us from taking
+is left to come again. A type that has no handler is acknowledged and stays in the journal.
 
 Source: Baileys Socket/messages-recv.ts, whatsmeow notification.go (types and children).
 """
@@ -17,7 +17,7 @@ from waton.client import addresses, node_events
 from waton.client.events import DurableEvent
 from waton.client.group_notifications import GroupOutcome, group_events
 from waton.client.message_keys import Me
-from waton.errors import Disconnected, PairingError, PairingStep, RemoteProtocolError
+from waton.errors import Disconnected, PairingError, PairingStep, RemoteProtocolError, StorageError
 from waton.jid import Jid
 from waton.ports import RecordKind
 from waton.protocol.binary_node import Node, StanzaError, decode_node, get_jid, get_text
@@ -44,10 +44,18 @@ async def on_notification(client: Client, event: NodeReceived, send: Send) -> No
     try:
         with suppress(StanzaError):  # it names what it should not; it is acknowledged and stays in the journal
             is_acknowledged = handler is not None and await handler(client, event, send)
-    finally:
-        if not is_acknowledged:
-            with suppress(Disconnected):  # the server will deliver it again
-                await send(ack(event.node), event.trace)
+    except (StorageError, Disconnected):
+        raise  # not taken: the server delivers it again
+    except Exception:
+        await _acknowledge(event, send)
+        raise
+    if not is_acknowledged:
+        await _acknowledge(event, send)
+
+
+async def _acknowledge(event: NodeReceived, send: Send) -> None:
+    with suppress(Disconnected):  # the server will deliver it again
+        await send(ack(event.node), event.trace)
 
 
 async def _devices(client: Client, event: NodeReceived, send: Send) -> bool:
@@ -78,7 +86,18 @@ async def _encrypt(client: Client, event: NodeReceived, send: Send) -> bool:
 
 
 async def _group(client: Client, event: NodeReceived, send: Send) -> bool:
-    """A group has changed: what we remember of it changes with it."""
+    """A group has changed: what we remember of it changes with it, or is given up when the change cannot be read."""
+    try:
+        return await _take_group(client, event, send)
+    except StanzaError:
+        group = _address(event.node, "from")
+        if group is not None and group.is_group:
+            async with client.hold([group]), client.pipeline.step(parent=event.trace) as step:
+                client.groups.forget(step, group)
+        return False
+
+
+async def _take_group(client: Client, event: NodeReceived, send: Send) -> bool:
     told = GroupNotification.from_node(event.node)
     mine = client.credentials
     async with client.hold([told.group]), client.pipeline.step(send, parent=event.trace, wait=False) as step:

@@ -9,7 +9,7 @@ before a new login counts as open.
 
 A stanza that the server never acknowledges, though it answers otherwise, is written again after `resend_after` seconds;
 when that does not help either, the connection is taken for dead. Receipts are given up after a few times, messages are
-not.
+not; but one that several connections could not bring to an ack is held against none of the later ones.
 
 Source: whatsmeow request.go retryFrame (the same frame again after a reconnect); Baileys has nothing like it.
 """
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _FIRST = "first"
 _RECEIPT_TRIES = 5
 """Connections on which a receipt is tried."""
+_BLAMED_TRIES = 6
+"""Writings, two on each connection, after which it is the stanza and not the connection that something is wrong with."""
 
 Settle = Callable[[Step, "Entry", Node], Awaitable[None]]
 
@@ -174,10 +176,13 @@ class Outbox:
         while True:
             await asyncio.sleep(patience / 2)
             now = self._client.clock.now()
-            for entry in sorted(self._entries.values(), key=lambda entry: entry.key):
-                if not entry.written_at or now - entry.written_at < patience:
+            for entry in self.waiting():
+                # A clock that was set back says nothing of when it was written: once more is better than never.
+                if not entry.written_at or 0 <= now - entry.written_at < patience:
                     continue
                 if entry.chased:
+                    if entry.tries > _BLAMED_TRIES:
+                        continue
                     raise Disconnected(DisconnectReason.LOST, None, "a stanza is not acknowledged")
                 entry.chased += 1
                 async with self._order:

@@ -41,6 +41,8 @@ class Stream:
         self._early: list[NodeReceived] = []
         self.last_inbound = clock.now()
         """When bytes last arrived, Unix seconds."""
+        self.heard = 0
+        """How often bytes have arrived: what no clock that is set back can hide."""
 
     @property
     def is_closed(self) -> bool:
@@ -89,6 +91,7 @@ class Stream:
         if self._closed is not None:
             raise self._closed  # what still arrived belongs to a connection that is over
         self.last_inbound = self._clock.now()
+        self.heard += 1
         try:
             self._connection.receive(data, self.last_inbound)
         except RemoteProtocolError:
@@ -129,8 +132,16 @@ class Stream:
         return iq.raise_for_error(await self.ask(node, timeout, parent))
 
     async def ask(self, node: Node, timeout: float, parent: int | None = None) -> Node:
-        """Send any stanza with an id and await the iq or ack that repeats it; errors in it are not raised."""
-        return await self.answer(await self.post(node, parent), require_text(node, "id"), timeout)
+        """Send any stanza with an id and await the iq or ack that repeats it; errors in it are not raised.
+
+        The time counts from now on: a peer that reads nothing holds up the writing, not only the answer.
+        """
+        id = require_text(node, "id")
+        try:
+            async with asyncio.timeout(timeout):
+                return await (await self.post(node, parent))
+        except TimeoutError:
+            raise QueryTimeout(id, timeout) from None
 
     async def post(self, node: Node, parent: int | None = None) -> asyncio.Future[Node]:
         """Send a stanza with an id; the future gets the iq or ack that repeats it."""

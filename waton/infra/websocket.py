@@ -6,6 +6,8 @@ limited to one frame's size and a little, so that a peer cannot fill the memory.
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
 from contextlib import suppress
 
@@ -15,14 +17,16 @@ from waton.errors import Disconnected, DisconnectReason
 
 ORIGIN = "https://web.whatsapp.com"
 _LIMIT = (1 << 24) + 1024
+CLOSING = 2.0
+"""Seconds that the peer may take to say goodbye."""
 
 
 class WebSocketTransport:
     """ports.Transport over a client WebSocket."""
 
-    def __init__(self, session: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, session: aiohttp.ClientSession, opened: aiohttp.ClientWebSocketResponse) -> None:
         self._session = session
-        self._socket = socket
+        self._socket = opened
 
     async def send(self, data: bytes) -> None:
         """Write one binary message. Raises Disconnected."""
@@ -40,10 +44,15 @@ class WebSocketTransport:
         raise Disconnected(DisconnectReason.CLOSED, self._socket.close_code, detail)
 
     async def close(self) -> None:
-        """Close; never raises, may be called twice."""
+        """Close; never raises, may be called twice. Whoever still waits to write is told that it is over."""
+        wire = self._socket.get_extra_info("socket")
         with suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
-            await self._socket.close()
+            async with asyncio.timeout(CLOSING):
+                await self._socket.close()
         await self._session.close()
+        if wire is not None:
+            with suppress(OSError):  # closed already; else a peer that does not read would hold up a writer for minutes
+                wire.shutdown(socket.SHUT_RDWR)
 
 
 class WebSocketConnector:
@@ -60,7 +69,7 @@ class WebSocketConnector:
         """Raises Disconnected when the server cannot be reached or refuses the upgrade."""
         session = aiohttp.ClientSession()
         try:
-            socket = await session.ws_connect(
+            opened = await session.ws_connect(
                 url, origin=ORIGIN, max_msg_size=_LIMIT, compress=0, autoping=True, ssl=self._tls()
             )
         except (aiohttp.ClientError, OSError) as error:
@@ -69,7 +78,7 @@ class WebSocketConnector:
         except BaseException:
             await session.close()
             raise
-        return WebSocketTransport(session, socket)
+        return WebSocketTransport(session, opened)
 
     def _tls(self) -> ssl.SSLContext | bool:
         return True if self._ca_pem is None else ssl.create_default_context(cadata=self._ca_pem)

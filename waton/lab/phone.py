@@ -414,13 +414,20 @@ class Phone(GroupCalls):
             with self._world.step():
                 self._read(incoming, parent)
         except DecryptError as error:
-            if error.reason is DecryptReason.DUPLICATE:
+            if error.reason is DecryptReason.DUPLICATE and not self._was_lost(incoming):
                 self._post(self._receipt(incoming).to_node())
             else:
                 self._ask_again(incoming, error.reason)
                 self._give_up(node, incoming, error.reason.value, parent)
         except (RemoteProtocolError, UntrustedIdentity) as error:
             self._give_up(node, incoming, type(error).__name__, parent)
+
+    def _was_lost(self, incoming: IncomingMessage) -> bool:
+        """Its key was used for another message: the author has gone back in its session, and this was never read."""
+        if incoming.category == "peer" or self._log.has(incoming.id, incoming.author):
+            return False
+        # A group's ciphertext for one device may have been its author's sender key alone, which is kept nowhere.
+        return not incoming.sender.is_group or any(enc.type == EncType.SKMSG for enc in incoming.encs)
 
     def _ask_again(self, incoming: IncomingMessage, reason: DecryptReason) -> None:
         request = self._retries.request(incoming, reason)

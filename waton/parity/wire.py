@@ -445,6 +445,7 @@ _DOMAINS: tuple[tuple[str, Domain], ...] = (
     ("negative-acks", Domain.MESSAGES_SEND),
     ("incoming-call", Domain.CHATS),
     ("lid-*", Domain.LID_MAPPING),
+    ("device-list-*", Domain.USYNC),
     ("*", Domain.MESSAGES_RECV),
 )
 """Which domain a name belongs to; the first pattern that fits."""

@@ -251,9 +251,14 @@ class World:
 
     async def receive(self, node: Node) -> None:
         """Take a stanza of the server's, and all that follows from it."""
-        await self.client.on_node(NodeReceived(node, 1))
+        await self.client.on_node(self.event(node))
         await self.client.lanes.drain()
         await settle()
+
+    @staticmethod
+    def event(node: Node) -> NodeReceived:
+        """A stanza as it comes from the wire."""
+        return NodeReceived(node, 1)
 
     def told(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]

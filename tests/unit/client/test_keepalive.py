@@ -214,3 +214,27 @@ async def test_a_stream_that_has_ended_ends_it_with_its_own_reason() -> None:
         with pytest.raises(Disconnected) as gone:
             await Pinging(world).keepalive.run()
         assert gone.value.reason is DisconnectReason.REPLACED
+
+
+async def test_a_clock_that_was_set_back_does_not_hide_a_dead_connection() -> None:
+    async with live() as world:
+        world.server.send(BUSY)
+        await settle()
+        world.clock.time -= 3600
+        assert "ping" in (await lost(Pinging(world, Rhythm(0.0, 35.0, patience=0.01)).keepalive)).detail
+
+
+async def test_a_peer_that_reads_nothing_is_as_dead_as_one_that_says_nothing() -> None:
+    async with live() as world:
+        reads = asyncio.Event()
+
+        async def stalls(data: bytes) -> None:
+            await reads.wait()
+
+        world.wire.send = stalls
+        writing = asyncio.create_task(world.stream.send(BUSY))
+        await settle()
+        async with asyncio.timeout(5):
+            assert "ping" in (await lost(Pinging(world, Rhythm(0.0, 35.0, patience=0.01)).keepalive)).detail
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)

@@ -12,9 +12,10 @@ from tests.unit.client.worlds import StandingClock, settle
 from waton.client.client import Client, ClientConfig
 from waton.client.event_pipeline import EventPipeline, Step
 from waton.client.outbox import Entry, Outbox
-from waton.errors import Disconnected, DisconnectReason
+from waton.errors import Disconnected, DisconnectReason, LocalProtocolError
 from waton.ports import RecordKind
 from waton.protocol.binary_node import Node, encode_node, require_text
+from waton.protocol.connection import MOST_PLAIN
 from waton.protocol.trace import Tracer
 
 
@@ -198,3 +199,57 @@ async def test_who_waits_is_told_when_the_account_is_forgotten() -> None:
     with pytest.raises(Disconnected):
         await entry.done
     assert len(owner.outbox) == 0
+
+
+async def watched(owner: Owner, connections: int) -> int:
+    """How many of so many connections are taken for dead within a hundred looks."""
+    dead = 0
+    for _ in range(connections):
+        await owner.outbox.open()
+        watching = asyncio.create_task(owner.outbox.watch())
+        for _ in range(100):
+            owner.clock.time += 1
+            await asyncio.wait([watching], timeout=0.0005)
+            if watching.done():
+                break
+        if watching.done():
+            dead += 1
+            with pytest.raises(Disconnected):
+                await watching
+        else:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        owner.outbox.closed()
+    return dead
+
+
+async def test_a_stanza_that_the_server_never_acknowledges_does_not_end_every_connection() -> None:
+    owner = Owner()
+    owner.config = ClientConfig(resend_after=0.002)
+    await owner.put(message("A"))
+    assert await watched(owner, 3) == 3
+    assert await watched(owner, 2) == 0
+    assert owner.records() == [encode_node(message("A"))], "and it is still tried"
+    await owner.put(message("B"))
+    assert await watched(owner, 1) == 1, "another one is another matter"
+
+
+async def test_a_clock_that_is_set_back_does_not_keep_it_from_being_written_again() -> None:
+    owner = Owner()
+    await owner.outbox.open()
+    await owner.put(message("A"))
+    owner.clock.time -= 3_600
+    watching = asyncio.create_task(owner.outbox.watch())
+    async with asyncio.timeout(5):
+        while len(owner.supervisor.written) < 2:
+            await asyncio.sleep(0.005)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    assert owner.supervisor.ids == ["A", "A"]
+
+
+async def test_what_fits_into_no_frame_is_not_kept() -> None:
+    owner = Owner()
+    with pytest.raises(LocalProtocolError):
+        await owner.put(Node("message", {"id": "BIG"}, bytes(MOST_PLAIN)))
+    assert owner.records() == []

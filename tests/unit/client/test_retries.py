@@ -1,4 +1,4 @@
-"""Retries at work: whoever waits for a message keeps his place, and no request is lost, answered twice or asked about."""
+"""Retries at work: whoever waits for a message keeps his place, and no request is lost or answered without locks."""
 
 from __future__ import annotations
 

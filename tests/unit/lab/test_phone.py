@@ -144,6 +144,22 @@ async def test_a_message_that_comes_twice_is_shown_once_and_receipted_twice(
     assert not bob.unreadable
 
 
+async def test_what_was_written_with_a_used_key_is_asked_for_again_and_comes(
+    bench: Bench, ada: Phone, bob: Phone
+) -> None:
+    await ada.send_text(bob.lid, "one")
+    await bob.send_text(ada.lid, "two")
+    question = "SELECT value FROM phone_record WHERE account = ? AND kind = 'session'"
+    (before,) = bench.database.rows(question, ada.account.id)
+    await ada.send_text(bob.lid, "three")
+    bench.database.write(
+        "UPDATE phone_record SET value = ? WHERE account = ? AND kind = 'session'", before[0], ada.account.id
+    )
+    id = await ada.send_text(bob.lid, "four")
+    assert list(bob.unreadable) == [(id, "duplicate")]
+    assert [message.text for message in bob.messages] == ["one", "two", "three", "four"]
+
+
 async def test_a_tampered_message_is_refused_and_the_session_lives_on(bench: Bench, ada: Phone, bob: Phone) -> None:
     await ada.send_text(bob.lid, "one")
     bob.offline()

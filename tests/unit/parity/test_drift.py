@@ -40,7 +40,7 @@ def test_methods_events_options_and_stanzas(old: Path, tmp_path: Path) -> None:
             .replace("leave: async", "sendNode: async")
             .replace("'leave'", "'exit'"),
             "Types/Events": plain("Types/Events").replace("call:", "'creds.update': string; 'chats.new':"),
-            "Types/Socket": plain("Types/Socket").replace("logger?", "pushName?: string; shouldIgnoreJid?"),
+            "Types/Socket": plain("Types/Socket").replace("logger?", "pushName?: string; unheardOf?"),
             "Defaults/index": plain("Defaults/index").replace("20000", "25000").replace("77", "78"),
         },
     )
@@ -54,7 +54,7 @@ def test_methods_events_options_and_stanzas(old: Path, tmp_path: Path) -> None:
         "option/connectTimeoutMs": ("changed", "20000", "25000", True),
         "option/logger": ("went", "", "", False),
         "option/pushName": ("appeared", "", "", True),
-        "option/shouldIgnoreJid": ("appeared", "", "", False),
+        "option/unheardOf": ("appeared", "", "", False),
         "option/version": ("changed", "[2, 3000, 77]", "[2, 3000, 78]", True),
         "stanza/iq set w:g2 exit": ("appeared", "", "", False),
         "stanza/iq set w:g2 leave": ("went", "", "", False),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from waton.client.events import GroupsUpdate, MessageKey, MessageUndecryptable, UpsertType
 from waton.jid import Jid
 from waton.parity import canonical, told
 from waton.parity.canonical import Context, Element, compare, id_shape, time_text
@@ -20,7 +23,13 @@ AT = 1_800_000_000.0
 ADA = Jid.parse("15550001002:1@s.whatsapp.net")
 
 
+GROUP = Jid.parse("120363000000000001@g.us")
+NAMES = {"ABC": "<id of 'hello'>"}
 ONE = Element("b", {}, (), "1")
+
+
+KEY = {"id": "1", "fromMe": True, "remoteJid": "g@g.us", "participant": "b:1@lid"}
+OWN = {"id": "1", "fromMe": True, "remoteJid": "g@g.us"}
 
 
 async def nothing(stage: object) -> None:
@@ -31,7 +40,7 @@ SCENARIO = Scenario("login", "Nothing happens.", nothing)
 
 
 def form(node: Node, labels: dict[str, str] | None = None, plain: bytes | None = None) -> Element:
-    return canonical.stanza(node, AT, Context(labels or {}, lambda id, jid: plain))
+    return canonical.stanza(node, AT, Context(labels or {}, lambda id, jid, kind: plain))
 
 
 # --- canonical forms
@@ -87,6 +96,66 @@ def test_a_ciphertext_is_what_its_reader_found() -> None:
     node = Node("message", {"id": "x", "to": ADA}, [Node("enc", {"v": "2", "type": "msg"}, b"ciphertext")])
     assert "<text>hi</text>" in form(node, plain=plain).to_xml()
     assert "<unread/>" in form(node).to_xml()
+
+
+def sender_key_message(id: int, iteration: int) -> bytes:
+    """An skmsg: version, id and iteration, a ciphertext, a signature."""
+    return bytes([0x33, 0x08, id, 0x10, iteration, 0x1A, 2]) + b"xx" + bytes(64)
+
+
+def test_a_sender_key_is_the_number_of_its_appearance() -> None:
+    nodes = [
+        Node("message", {"to": GROUP}, [Node("enc", {"type": "skmsg", "v": "2"}, sender_key_message(id, 3))])
+        for id in (77, 12, 77)
+    ]
+    keys = canonical.sender_keys_of(nodes)
+    assert keys == {77: 1, 12: 2}
+    context = Context({}, lambda id, jid, kind: None, keys)
+    by = [canonical.stanza(node, AT, context).children[0].children[0] for node in nodes]
+    assert [one.attrs for one in by] == [{"key": number, "iteration": "3"} for number in ("1", "2", "1")]
+
+
+def test_a_sender_key_that_is_told_is_named_like_the_one_that_is_used() -> None:
+    plain = proto.Message()
+    told = plain.senderKeyDistributionMessage
+    told.groupId, told.axolotlSenderKeyDistributionMessage = str(GROUP), bytes([0x33, 0x08, 77, 0x10, 5])
+    node = Node("message", {"id": "x", "to": ADA}, [Node("enc", {"type": "msg"}, b"ciphertext")])
+    context = Context({}, lambda id, jid, kind: plain.SerializeToString(), {77: 1})
+    message = canonical.stanza(node, AT, context).children[0].children[0]
+    assert message.attrs == {"key": "1", "iteration": "5"}
+    assert "<sender key at iteration 5>" in [child.text for child in message.children[0].children]
+
+
+def test_what_is_no_sender_key_message_is_of_no_key() -> None:
+    node = Node("message", {"to": GROUP}, [Node("enc", {"type": "skmsg"}, b"\x33\xff\xff" + bytes(64))])
+    assert form(node).children[0].children[0].attrs == {"key": "unused", "iteration": "0"}
+
+
+def test_a_message_that_is_sent_again_keeps_its_name() -> None:
+    def sent(**enc: str) -> str:
+        return form(
+            Node("message", {"id": "ABC", "to": ADA}, [Node("enc", {"type": "msg", **enc}, b"x")]), NAMES
+        ).attrs["id"]
+
+    assert sent(count="1") == "<id of 'hello'>"
+    assert sent().startswith("<new id: ")
+
+
+def test_an_id_inside_a_message_says_what_of() -> None:
+    plain = proto.Message(reactionMessage=proto.Message.ReactionMessage(key=proto.MessageKey(id="ABC")))
+    node = Node("message", {"id": "x", "to": ADA}, [Node("enc", {"type": "msg"}, b"x")])
+    assert (
+        "<id of 'hello'>".replace("<", "&lt;").replace(">", "&gt;")
+        in form(node, NAMES, plain.SerializeToString()).to_xml()
+    )
+
+
+def test_what_dice_have_invented_is_called_by_another_name() -> None:
+    said = Element("a", {"to": "123@g.us"}, (Element("b", {}, (), "in 123"),))
+    assert canonical.renamed(said, {"123": "GROUP-1"}) == Element(
+        "a", {"to": "GROUP-1@g.us"}, (Element("b", {}, (), "in GROUP-1"),)
+    )
+    assert canonical.renamed(said, {}) is said
 
 
 def test_a_session_id_of_another_origin_is_seen() -> None:
@@ -194,6 +263,19 @@ def test_each_scenario_has_its_own_name_and_those_to_come_have_others() -> None:
         ("iq get usync usync", Domain.USYNC),
         ("receipt retry <id of 'x'> to a@lid", Domain.RETRY_MANAGER),
         ("message text to a@lid 'x'", Domain.MESSAGES_SEND),
+        ("message text to GROUP-1@g.us 'x'", Domain.GROUP_SIGNAL),
+        ("message text again 2 to a:1@lid 'x'", Domain.RETRY_MANAGER),
+        ("message peer to a@s.whatsapp.net", Domain.RETRY_MANAGER),
+        ("messages.upsert <id of the lab's notification w:gp2 add> append", Domain.GROUPS),
+        ("messages.update <id of the phone's HISTORY_SYNC_NOTIFICATION> 2", Domain.HISTORY),
+        ("messages.media-update <id of 'x'>", Domain.MEDIA),
+        ("identity.changed a@lid", Domain.IDENTITY_CHANGE),
+        ("group-participants.update GROUP-1@g.us", Domain.GROUPS),
+        ("send-text-to-pn-group", Domain.GROUP_SIGNAL),
+        ("group-message-again", Domain.RETRY_MANAGER),
+        ("identity-change-forged", Domain.IDENTITY_CHANGE),
+        ("lid-learnt-late", Domain.LID_MAPPING),
+        ("device-list-by-key-index", Domain.USYNC),
         ("messages.upsert <id of 'x'> notify", Domain.MESSAGES_RECV),
         ("chats.update a@lid", Domain.CHATS),
     ],
@@ -232,6 +314,64 @@ def test_events_are_named_by_what_they_tell() -> None:
     value = {"type": "notify", "key": {"id": "ABC"}}
     event = canonical.event("messages.upsert", value, AT, {"ABC": "<id of 'hello'>"})
     assert name_of(event) == "messages.upsert <id of 'hello'> notify"
+
+
+def test_a_name_says_how_often_and_by_whom_a_message_was_asked_for() -> None:
+    enc = Element(
+        "enc", {"type": "msg", "count": "2"}, (Element("message", {}, (Element("conversation", {}, (), "hi"),)),)
+    )
+    again = Element("message", {"type": "text", "to": "GROUP-1@g.us", "participant": "b:1@lid"}, (enc,))
+    assert name_of(again) == "message text again 2 to b:1@lid 'hi'"
+    peer = Element("message", {"type": "text", "category": "peer", "to": "a@s.whatsapp.net"})
+    assert name_of(peer) == "message peer to a@s.whatsapp.net"
+    receipt = Element("receipt", {"id": "1", "to": "GROUP-1@g.us", "participant": "b@lid"})
+    assert name_of(receipt) == "receipt delivery 1 to GROUP-1@g.us b@lid"
+
+
+def test_a_receipt_in_a_group_is_named_by_its_reader() -> None:
+    value = [{"key": KEY, "receipt": {"userJid": "b@lid", "readTimestamp": int(AT)}}]
+    ((type, piece),) = told.single("message-receipt.update", value)
+    assert "participant" not in piece["key"]
+    assert name_of(canonical.event(type, piece, AT, {})) == "message-receipt.update 1 by b@lid read"
+
+
+def test_what_was_merged_into_a_message_is_told_apart() -> None:
+    receipt = {"userJid": "b@lid", "receiptTimestamp": int(AT)}
+    message = {"key": KEY, "userReceipt": [receipt], "participant": "a:2@lid", "broadcast": False}
+    whole, read = told.single("messages.upsert", {"type": "append", "requestId": "9", "messages": [message]})
+    assert whole == ("messages.upsert", {"type": "append", "requestId": "9", "key": KEY})
+    assert read == ("message-receipt.update", {"key": OWN, "receipt": receipt})
+
+
+def test_a_refusal_that_was_merged_into_its_message_is_told_apart() -> None:
+    message = {"key": KEY, "status": 0, "messageStubParameters": ["463"]}
+    whole, refused = told.single("messages.upsert", {"type": "append", "messages": [message]})
+    assert "messageStubParameters" not in whole[1]
+    assert refused == ("messages.update", {"key": OWN, "update": {"status": 0, "messageStubParameters": ["463"]}})
+
+
+def test_a_message_that_could_not_be_read_is_told_as_a_placeholder() -> None:
+    key = MessageKey(GROUP, "1", False, ADA, addressing_mode="pn")
+    unread = MessageUndecryptable(key, "no_session", int(AT), upsert=UpsertType.APPEND)
+    ((type, value),) = told.as_baileys(unread)
+    assert (type, value["type"], value["messageStubType"]) == ("messages.upsert", "append", 2)
+    assert value["key"]["participant"] == str(ADA.bare)
+    assert list(told.as_baileys(replace(unread, is_resolved=True))) == []
+
+
+def test_how_long_messages_of_a_group_stay_is_told_as_news_of_the_chat() -> None:
+    assert [type for type, _ in told.as_baileys(GroupsUpdate(GROUP, 5, ephemeral=60))] == ["chats.update"]
+    both = GroupsUpdate(GROUP, 5, ephemeral=60, subject="Tea")
+    assert [type for type, _ in told.as_baileys(both)] == ["groups.update", "chats.update"]
+
+
+def test_only_a_number_is_told_as_the_number_of_who_changed_a_group() -> None:
+    def author(alt: Jid) -> object:
+        ((_, value),) = told.as_baileys(GroupsUpdate(GROUP, 5, author_alt=alt, subject="Tea"))
+        return value.get("authorPn")
+
+    assert author(ADA.bare) == str(ADA.bare)
+    assert author(Jid.parse("7700@lid")) is None
 
 
 def test_what_passes_through_the_buffer_by_chance_is_not_told() -> None:

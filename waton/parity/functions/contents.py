@@ -18,6 +18,7 @@ from waton.parity.functions import stories
 from waton.parity.functions.envelopes import ME, MY_LID
 from waton.parity.functions.meaning import PROCESS, outcome_of
 from waton.parity.functions.messages import MESSAGES
+from waton.parity.functions.several import each, each_of, several
 from waton.parity.functions.stories import T
 from waton.parity.oracle.process import Functions
 
@@ -120,8 +121,10 @@ def _our_inside(value: Value) -> bytes:
 
 
 def _ids() -> SearchStrategy[str]:
-    """Ids as clients of every kind make them, and such as nobody makes."""
-    return st.tuples(st.sampled_from(("3A", "3EB0", "3F", "", "AC")), st.text(generators.HEX, max_size=34)).map("".join)
+    """Ids of every length that says something, and of others, with every beginning that does."""
+    lengths = st.one_of(st.sampled_from((18, 20, 21, 22, 32)), st.integers(0, 34))
+    begun = st.tuples(st.sampled_from(("3A", "3E", "3F", "")), st.text(generators.HEX, min_size=34, max_size=34))
+    return st.tuples(begun.map("".join), lengths).map(lambda made: made[0][: made[1]])
 
 
 def _writer(value: str) -> str:
@@ -227,9 +230,9 @@ def _pair(
     return Pair(name, domain, f"{module}:{name}", ours, inputs, ask, answer)
 
 
-def _every_kind() -> SearchStrategy[Value]:
+def _real() -> SearchStrategy[list[Value]]:
     kinds = (stories.contents, stories.reactions, stories.edits, stories.votes, stories.keys_alone)
-    return st.one_of([kind() for kind in kinds])
+    return several(st.one_of([kind() for kind in kinds]))
 
 
 def pairs() -> list[Pair]:
@@ -238,17 +241,17 @@ def pairs() -> list[Pair]:
     clean, inside = "waton.client.message_keys:clean_key", "waton.protocol.message:normalise"
     return [
         _pair("cleanMessage", recv, clean, _keys_to_clean, _their_clean_key, _our_clean_key),
-        _pair("getChatId", Domain.CHATS, process, _chats, _their_chat, _our_chat),
-        _pair("isRealMessage", Domain.CHATS, process, _every_kind, _is_real, _our_is_real),
+        _pair("getChatId", Domain.CHATS, process, lambda: several(_chats()), each(_their_chat), each_of(_our_chat)),
+        _pair("isRealMessage", Domain.CHATS, process, _real, each(_is_real), each_of(_our_is_real)),
         _pair("normalizeMessageContent", recv, inside, _onions, _their_inside, _our_inside),
         Pair(
             "getDevice",
             recv,
             f"{MESSAGES}:getDevice",
             "waton.protocol.message:written_by",
-            _ids,
-            lambda baileys, value: baileys.call(MESSAGES, "getDevice", value),
-            _writer,
+            lambda: several(_ids()),
+            each(lambda baileys, value: baileys.call(MESSAGES, "getDevice", value)),
+            each_of(_writer),
         ),
         _addition("Poll Vote", "decryptPollVote"),
         _addition("Event Response", "decryptEventResponse"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from waton.parity.evidence import Domain
 from waton.parity.functions import devices
 from waton.parity.functions.envelopes import ME, MY_LID
 from waton.parity.functions.nodes import to_ours
+from waton.parity.functions.several import each, each_of, several
 from waton.parity.functions.signal import BOB, REPOSITORY, bundle_answer, devices_with_prekeys
 from waton.parity.generators import node
 from waton.parity.oracle.process import Functions
@@ -152,6 +154,13 @@ def _codes(name: str, inputs: Callable[[], SearchStrategy[Value]], examples: int
     )
 
 
+def _alone() -> Pair:
+    """One notification after the other, none with a past."""
+    inputs = _steps((*_NOBODY, *_CONTACTS, *_OTHERS)).map(lambda step: [step])
+    pair = _codes("", lambda: several(inputs))
+    return replace(pair, ask=each(_their_codes), answer=each_of(_our_codes))
+
+
 def _refreshed(sender: str) -> SearchStrategy[Value]:
     """A notification after which the session is made anew."""
     sound = {"has identity": True, "has session": True, "store fails": False, "refresh fails": False, "offline": None}
@@ -160,7 +169,7 @@ def _refreshed(sender: str) -> SearchStrategy[Value]:
 
 def _twice() -> SearchStrategy[Value]:
     """A refresh, then anything of the same contact or of another."""
-    return st.tuples(_refreshed(_ADA), _steps(_CONTACTS)).map(list)
+    return st.tuples(_refreshed(_ADA), _steps(_CONTACTS, **{"has identity": True})).map(list)
 
 
 def _after_nothing() -> SearchStrategy[Value]:
@@ -195,7 +204,7 @@ def _our_ending(value: Value) -> Value:
 def pairs() -> list[Pair]:
     """The family's pairs."""
     return [
-        _codes("", lambda: _steps((*_NOBODY, *_CONTACTS, *_OTHERS)).map(lambda step: [step])),
+        _alone(),
         _codes(": twice", _twice, 20),
         _codes(": after one that did nothing", _after_nothing, 10),
         Pair(

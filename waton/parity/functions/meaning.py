@@ -19,6 +19,7 @@ from waton.parity.differential import Pair
 from waton.parity.evidence import Domain
 from waton.parity.functions import stories
 from waton.parity.functions.envelopes import ME, MY_LID, without_device
+from waton.parity.functions.several import each, each_of, several
 from waton.parity.functions.stories import GROUP, SECRET, T
 from waton.parity.oracle.process import Functions
 
@@ -214,9 +215,9 @@ def _means(name: str, inputs: Callable[[], SearchStrategy[Value]], examples: int
         Domain.MESSAGES_RECV,
         f"{PROCESS}:default",
         "waton.client.process_message:process_message",
-        inputs,
-        _their_facts,
-        _our_facts,
+        lambda: several(inputs()),
+        each(_their_facts),
+        each_of(_our_facts),
         examples,
     )
 

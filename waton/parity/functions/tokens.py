@@ -21,6 +21,7 @@ from waton.parity.differential import Pair
 from waton.parity.evidence import Domain
 from waton.parity.functions.lids import Memory, learn, run
 from waton.parity.functions.nodes import to_ours
+from waton.parity.functions.several import each, each_of
 from waton.parity.generators import node
 from waton.parity.oracle.process import Functions
 
@@ -254,10 +255,11 @@ def _our_report(value: Value) -> Value:
     return None if made is None else made.children()[0].content
 
 
-def _kinds() -> SearchStrategy[str]:
+def _kinds() -> SearchStrategy[list[str]]:
+    """Every kind of content that is a message of its own, in some order."""
     from waton.protocol import proto
 
-    return st.sampled_from([field.name for field in proto.Message.DESCRIPTOR.fields if field.message_type is not None])
+    return st.permutations([one.name for one in proto.Message.DESCRIPTOR.fields if one.message_type is not None])
 
 
 def _our_including(value: str) -> bool:
@@ -279,9 +281,10 @@ def _pair(
     ask: Callable[[Functions, Value], Value],
     answer: Callable[[Value], Value],
     domain: Domain = Domain.MESSAGES_SEND,
+    examples: int | None = None,
 ) -> Pair:
     module = REPORTING if "Reporting" in name else TOKENS
-    return Pair(name, domain, f"{module}:{name}", ours, inputs, ask, answer)
+    return Pair(name, domain, f"{module}:{name}", ours, inputs, ask, answer, examples)
 
 
 def pairs() -> list[Pair]:
@@ -315,7 +318,8 @@ def pairs() -> list[Pair]:
             "shouldIncludeReportingToken",
             f"{reporting}is_included",
             _kinds,
-            lambda baileys, value: baileys.call(REPORTING, "shouldIncludeReportingToken", {value: {}}),
-            _our_including,
+            each(lambda baileys, value: baileys.call(REPORTING, "shouldIncludeReportingToken", {value: {}})),
+            each_of(_our_including),
+            examples=3,
         ),
     ]

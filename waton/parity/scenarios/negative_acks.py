@@ -18,7 +18,7 @@ async def play(stage: Stage) -> None:
     async with stage.step("no stranger any more"):
         stage.ada.trust(stage.owner.pn)
         await stage.settle()
-        await send(stage, stage.ada.lid, "thank you")
+        stage.name(await stage.subject.send_text(stage.ada.lid, "thank you"), "'thank you'")
     for name, code in (("malformed", MALFORMED), ("too many", RESTRICTED)):
         async with stage.step(name):
             stage.refuse(code)
