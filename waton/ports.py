@@ -93,7 +93,8 @@ class RecordKind(StrEnum):
     """key: chat, message id and author; value: JSON of a message we could not read and may ask the phone for. Or,
     behind "held": device and message id; value: the stanza of a message that waits until its author's key is taken."""
     MESSAGE_SECRET = "message_secret"
-    """key: chat, author and message id; 32 bytes, for what is encrypted with it later (votes, reactions, bots)."""
+    """key: chat, message id and author; 32 bytes, for what is encrypted with it later (votes, reactions, bots).
+    Kept for half a year."""
     PRIVACY_TOKEN = "privacy_token"
     """key: bare LID (PN when the LID is not known); value: JSON of the trusted-contact token and both timestamps."""
     SETTING = "setting"

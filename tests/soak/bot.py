@@ -29,6 +29,8 @@ _PAUSE = 0.2
 """Seconds before it connects again."""
 _PATIENCE = 30.0
 """Seconds that a text waits for a connection."""
+_HANGING = 10.0
+"""Seconds after which a promise of Baileys' is taken for broken: made on a dead connection it may never end."""
 _POLLS = 600
 
 
@@ -106,7 +108,8 @@ class Bot:
         """Send a text; whether Baileys says that it has done so."""
         try:
             await self.wait_open(_PATIENCE)
-            await self.peer.send_text(to, body, id=id)
+            async with asyncio.timeout(_HANGING):
+                await self.peer.send_text(to, body, id=id)
         except (BaileysError, TimeoutError):
             return False
         return True

@@ -129,7 +129,7 @@ class Decryption:
         # Only people's devices have sessions; a bot's or a newsletter's name would read as somebody's number.
         if enc.type in (EncType.PKMSG, EncType.MSG) and author.is_user:
             return unpad(await self._open_session(step, author, enc))
-        if enc.type == EncType.SKMSG and envelope.chat.is_group and author.is_user:
+        if enc.type == EncType.SKMSG and _has_sender_keys(envelope.chat) and author.is_user:
             return unpad(await self._open_group(step, envelope.chat, author, enc))
         if enc.type == EncType.MSMSG:
             return await self._open_bot(step, envelope, enc)
@@ -248,7 +248,7 @@ class Decryption:
     async def _take_sender_key(self, step: Step, chat: Jid, author: Jid, message: proto.Message) -> None:
         told = message.senderKeyDistributionMessage
         distribution = told.axolotlSenderKeyDistributionMessage
-        if not distribution or not chat.is_group or told.groupId not in ("", str(chat)):
+        if not distribution or not _has_sender_keys(chat) or told.groupId not in ("", str(chat)):
             return
         name = sender_key_name(chat, await addresses.canonical(step, author))
         cipher = GroupCipher(await step.load(RecordKind.SENDER_KEY, name))
@@ -259,6 +259,11 @@ class Decryption:
             return
         step.save(RecordKind.SENDER_KEY, name, known)
         step.transition("sender_key", "unknown" if cipher.record is None else "known", "told")
+
+
+def _has_sender_keys(chat: Jid) -> bool:
+    """Groups, and lists such as the status of our contacts. Source: Baileys Utils/decode-wa-message.ts."""
+    return chat.is_group or chat.is_broadcast
 
 
 def _process(cipher: GroupCipher, distribution: bytes) -> GroupCipher:

@@ -18,6 +18,9 @@ from waton.jid import Jid
 from waton.protocol.binary_node import Node
 from waton.protocol.stanza.message import IncomingMessage
 
+SECRET_SECONDS = 180 * 86_400
+"""How long a message's secret is kept: what is sealed with it (votes, reactions, edits) may come months later."""
+
 
 class IncomingKind(StrEnum):
     """What an incoming stanza is. Names are the wire's tags, where there is one tag."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from waton.client.envelope import received_key
+from waton.client.envelope import SECRET_SECONDS, received_key
 from waton.client.event_pipeline import Step
 from waton.client.events import MessageKey, MessageStatus, MessagesUpdate, MessagesUpsert, UpsertType
 from waton.client.groups import OwnKey, takes_part
@@ -321,7 +321,7 @@ class Sender:
         key = MessageKey(outgoing.to, outgoing.id, True, outgoing.me)
         secret = content.secret_of(outgoing.message)
         if secret is not None:
-            step.save(RecordKind.MESSAGE_SECRET, received_key(key), secret)
+            step.save(RecordKind.MESSAGE_SECRET, received_key(key), secret, until=now + SECRET_SECONDS)
         step.emit(MessagesUpsert(key, outgoing.message, now, UpsertType.APPEND))
         step.transition("message", "new", "pending", id=outgoing.id)
         self._trace(outgoing, step.unit.number)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from waton.client import addresses, placeholders
 from waton.client.decryption import MALFORMED, UNTRUSTED, Reading
 from waton.client.envelope import (
+    SECRET_SECONDS,
     Envelope,
     IncomingKind,
     classify_incoming_node,
@@ -290,7 +291,7 @@ class Receiver:
         for action in decoded.outcome.actions:
             match action:
                 case StoreSecret():
-                    step.save(RecordKind.MESSAGE_SECRET, received_key(action.key), action.secret)
+                    self._store_secret(step, action)
                 case StoreAppStateKeys():
                     for key in action.keys:
                         step.save(RecordKind.APP_STATE_KEY, key.keyId.keyId.hex(), key.keyData.SerializeToString())
@@ -309,6 +310,10 @@ class Receiver:
             for received in await self._client.retries.on_phone_answer(step, decoded.envelope.key.author, message):
                 await self._take_from_phone(step, received)
 
+    def _store_secret(self, step: Step, action: StoreSecret) -> None:
+        until = self._client.clock.now() + SECRET_SECONDS
+        step.save(RecordKind.MESSAGE_SECRET, received_key(action.key), action.secret, until=until)
+
     async def _take_from_phone(self, step: Step, received: Received) -> None:
         """A message that could not be read, as our phone has it."""
         mine, place = self._client.credentials, received_key(received.key)
@@ -319,6 +324,9 @@ class Receiver:
         me = Me(mine.me, mine.lid)
         outcome = process_message(received, me, await _known(self._client, step, received, me))
         step.emit(MessageUndecryptable(received.key, "", received.timestamp, is_resolved=True))
+        for action in outcome.actions:
+            if isinstance(action, StoreSecret):
+                self._store_secret(step, action)
         self._emit(step, outcome.events)
 
     # --- receipts we send ---------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ _FIRST = "first"
 _RECEIPT_TRIES = 5
 """Connections on which a receipt is tried."""
 _BLAMED_TRIES = 6
-"""Writings, two on each connection, after which it is the stanza and not the connection that something is wrong with."""
+"""Writings, two on each connection, after which something is wrong with the stanza and not with the connection."""
 
 Settle = Callable[[Step, "Entry", Node], Awaitable[None]]
 

@@ -70,8 +70,10 @@ class People:
         for at in range(0, len(changes), _AT_ONCE):
             some = changes[at : at + _AT_ONCE]
             async with self._client.hold([change.user for change in some]), self._client.pipeline.step() as step:
+                waiting = set(map(id, self.devices.changes))
                 for change in some:
-                    await self._settle_device_change(step, change)
+                    if id(change) in waiting:  # else somebody else has done it while we waited for the locks
+                        await self._settle_device_change(step, change)
 
     async def _settle_device_change(self, step: Step, change: DeviceChange) -> None:
         # A list signed by the key we know is from the phone that we have our session with, new as that may be.

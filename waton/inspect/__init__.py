@@ -12,7 +12,7 @@ They ask an `Analysis` of a journal and keep nothing. A session has each of them
 from waton.inspect.delivery import connections, deliveries, retries, writings
 from waton.inspect.delivery_timeline import timeline
 from waton.inspect.lanes import lanes_now
-from waton.inspect.stories import read_stories
+from waton.inspect.story_fold import read_stories
 from waton.inspect.timeline import Kind, Lane, Point, Shape, Span, Timeline, Tone, assemble
 
 __all__ = [

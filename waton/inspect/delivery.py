@@ -18,10 +18,10 @@ from typing import NamedTuple, cast
 import pandas as pd
 
 from waton.capture.analysis import Analysis
-from waton.inspect.stories import Retry, Stories, Story, read_stories
+from waton.inspect.stories import Retry, Stories, Story
+from waton.inspect.story_fold import read_stories
 from waton.inspect.tables import NUMBER, OBJECT, TEXT, TIME, WHOLE, table
 from waton.jid import Jid
-from waton.protocol.trace import Way
 
 _DELIVERIES = {
     "id": TEXT, "way": TEXT, "chat": TEXT, "chat_kind": TEXT, "kind": TEXT, "status": TEXT, "told": WHOLE,
@@ -191,11 +191,6 @@ def chat_kind(address: str) -> str:
         return "person"
     kinds = (("group", jid.is_group), ("broadcast", jid.is_broadcast), ("newsletter", jid.is_newsletter))
     return next((name for name, is_so in kinds if is_so), "")
-
-
-def is_ours(story: Story) -> bool:
-    """True for a message that this client sent."""
-    return story.way is Way.OUT
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -11,7 +11,7 @@ show neither.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -210,8 +210,3 @@ def rows_of(stretches: Sequence[tuple[float, float]]) -> list[int]:
             ends[row] = max(ends[row], end + apart)
         rows.append(row)
     return rows
-
-
-def with_rows(lane: Lane, rows: int) -> Lane:
-    """The lane, so many rows high."""
-    return replace(lane, rows=max(1, rows))

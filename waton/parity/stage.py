@@ -82,8 +82,8 @@ class Scenario:
     """The owner has another device besides the client."""
     repeats_count: bool = True
     """False where how often the same thing is said is up to chance."""
-    tidy: Callable[[Element], Element] = lambda said: said
-    """Takes out of a stanza or an event what is up to chance in this scenario; its docstring says why."""
+    tidy: Callable[[Element], Element | None] = lambda said: said
+    """Takes out of a stanza or an event what is up to chance in this scenario; None for all. Its docstring says why."""
 
 
 @dataclass(slots=True)
@@ -248,10 +248,11 @@ class Stage:
         for mark in self._marks:
             traces = self._traces[mark.traces : mark.traces_end]
             said = [canonical.renamed(self._form(trace, context), invented) for trace in traces if self._is_said(trace)]
-            stanzas = [scenario.tidy(one) for one in said]
+            stanzas = [tidied for one in said if (tidied := scenario.tidy(one)) is not None]
             told = self.subject.events[mark.events : mark.events_end]
             heard = [canonical.event(one.type, one.value, mark.began, context.labels) for one in told]
-            events = [scenario.tidy(canonical.renamed(one, invented)) for one in heard]
+            known = [canonical.renamed(one, invented) for one in heard]
+            events = [tidied for one in known if (tidied := scenario.tidy(one)) is not None]
             if not scenario.repeats_count:
                 stanzas, events = _once(stanzas), _once(events)
             stanzas = _once(stanzas, lambda form: form == Element("presence"))  # how often Baileys says that is chance

@@ -27,7 +27,7 @@ from waton.parity.scenarios.coming import COMING
 from waton.parity.stage import Recording, Scenario, Side, StepRecord, play
 
 T = TypeVar("T")
-_AT_ONCE = 2
+_AT_ONCE = 3
 """Scenarios that are played at the same time: most of a play is waiting, but Baileys needs a core of its own."""
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are."""

@@ -413,6 +413,15 @@ MUTATIONS = [
         "@reason",
     ),
     Mutation(
+        "a session with a new phone is put aside because of its first device list",
+        "waton.client.people",
+        "change.is_reregistered and change.verdict is not Verdict.VERIFIED",
+        "change.is_reregistered",
+        "identity-change-notified",
+        Domain.MESSAGES_SEND,
+        "to the new phone/iq get encrypt key",
+    ),
+    Mutation(
         "the phone is not woken for what it is asked",
         "waton.client.messages",
         "push_priority=PEER_PRIORITY,",

@@ -58,11 +58,11 @@ async def test_a_send_that_is_under_way_leaves_nothing_in_the_next_account(world
         store.records.clear()
         store.records.update(saved)
         client.account._credentials = kept
-        store.load = stopping  # type: ignore[method-assign]
+        store.load = stopping
         sending = asyncio.create_task(client.sender.send_text(ADA, "under way", id=f"ID{turns}"))
         await asyncio.wait([sending])
         await settle()
-        store.load = plain  # type: ignore[method-assign]
+        store.load = plain
         if looks < turns:
             break
         outcomes.append(type(sending.exception()).__name__)

@@ -7,7 +7,7 @@ import pytest
 from tests.support.memory_store import MemoryStore
 from tests.unit.client.service import GROUP, ME, MY_LID, Peer, World, said, text
 from waton.client.events import MessagesUpsert, MessageUndecryptable
-from waton.jid import Jid, signal_address
+from waton.jid import STATUS_BROADCAST, Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import proto
 from waton.protocol.binary_node import Node, get_text
@@ -172,3 +172,28 @@ async def test_two_people_may_use_one_id(world: World, ada: Peer) -> None:
     await world.receive(message(ada.seal(text("from Ada"))))
     await world.receive(message(bob.seal(text("from Bob")), sender=bob.jid))
     assert texts(world) == ["from Ada", "from Bob"]
+
+
+# --- what is kept, and for how long -----------------------------------------------------------------------------------
+
+
+async def test_a_status_is_read_with_its_author_s_sender_key(world: World, ada: Peer) -> None:
+    own = GroupCipher().fresh(entropy=ada.dice.take(68))
+    told = proto.Message()
+    told.senderKeyDistributionMessage.groupId = str(STATUS_BROADCAST)
+    told.senderKeyDistributionMessage.axolotlSenderKeyDistributionMessage = own.distribution()
+    sealed = own.encrypt(pad(text("on my way").SerializeToString(), 4), entropy=ada.dice.take(64))
+    encs = (ada.seal(told), Enc("skmsg", sealed.ciphertext))
+    await world.receive(message(*encs, sender=STATUS_BROADCAST, participant=ADA))
+    assert texts(world) == ["on my way"]
+    assert unread(world) == []
+
+
+async def test_a_secret_is_kept_for_months_and_not_for_ever(world: World, ada: Peer) -> None:
+    with_secret = text("vote!")
+    with_secret.messageContextInfo.messageSecret = bytes(32)
+    await world.receive(message(ada.seal(with_secret)))
+    store = world.client.store
+    assert isinstance(store, MemoryStore)
+    [place] = [place for place in store.records if place[0] is RecordKind.MESSAGE_SECRET]
+    assert 90 * 86_400 < store.untils[place] - world.clock.now() < 400 * 86_400

@@ -54,10 +54,6 @@ KNOWN: tuple[Known, ...] = (
         "the restart after pairing is the client's business; Baileys closes and leaves it to the application",
         _TESTS + "test_baileys_stays_closed_when_the_connection_is_lost",
     ),
-    left_out(
-        "wire/stanza/pair-by-code/first start-up/ack notification link_code_companion_reg *",
-        "Baileys acknowledges when it has answered the phone; the restart is faster, and ends its connection",
-    ),
     # --- start-up
     missing("wire/stanza/*/iq set w:sync:app:state sync", "waton asks for no app state"),
     # --- sending
