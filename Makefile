@@ -15,7 +15,7 @@ PEERS := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(LOCK
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help notebook demo parity test check fix bench build peers lock clean
+.PHONY: help notebook demo parity test soak check fix bench build peers lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ parity: $(STAMPS)/notebook $(STAMPS)/build peers ## compare with the real Bailey
 
 test: $(STAMPS)/test $(STAMPS)/build $(STAMPS)/rust-tests peers ## build, install what tests need, run them all (ARGS="-k noise" for some)
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(STAMPS)/test $(STAMPS)/build peers ## the crash and chaos tests whole, for minutes (of which `make test` runs a part)
+	WATON_SOAK=1 $(BIN)/python -m pytest tests/crash/test_delivery_crash.py tests/soak $(ARGS)
 
 check: $(STAMPS)/dev $(STAMPS)/build peers ## format, lint, types, stubs, import floors, Rust lints
 	tools/check
@@ -74,7 +77,7 @@ $(STAMPS)/rust-tests: $(RUST) $(VECTORS) | $(STAMPS)/venv
 	@touch $@
 
 # The other implementations that peer tests talk to. Without Node the tests that need them say so themselves.
-ifneq ($(filter test check bench parity peers,$(MAKECMDGOALS)),)
+ifneq ($(filter test soak check bench parity peers,$(MAKECMDGOALS)),)
 HAVE_NODE := $(shell command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && echo yes)
 endif
 peers: $(if $(HAVE_NODE),$(PEERS))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crash.delivery_ordeal import Ordeal, Text, Watch
-from tests.support.cast import Cast
+from tests.crash.delivery_cast import Cast
 from waton.protocol.binary_node import Node, decode_node
 
 _SHOWN = 12

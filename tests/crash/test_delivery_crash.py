@@ -19,7 +19,7 @@ from tests.crash.delivery_ordeal import PATIENCE, Death, Ordeal, Plan, Victim, W
 from tests.crash.delivery_points import NEEDS, ONCE, Need
 from tests.crash.delivery_verdict import Verdict, judge
 from tests.requirements import require
-from tests.support.cast import cast
+from tests.crash.delivery_cast import cast
 
 pytestmark = pytest.mark.crash
 IS_WHOLE = os.environ.get("WATON_SOAK") == "1"

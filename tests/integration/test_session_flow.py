@@ -12,7 +12,7 @@ from tests.support.waton_client import waton_peer
 from waton.client.backoff import Backoff
 from waton.client.events import ConnectionStatus, MessageStatus, UpsertType
 from waton.client.prekeys import FIRST_UPLOAD
-from waton.errors import Disconnected, HandshakeError, LocalProtocolError
+from waton.errors import Disconnected, HandshakeError, LocalProtocolError, QueryTimeout
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.infra.websocket import WebSocketConnector
@@ -128,6 +128,22 @@ async def test_what_is_for_nobody_the_server_knows_is_not_sent_to_our_other_devi
             await waton.client.send_text(Jid("15559999999", "s.whatsapp.net"), "to whom?")
         assert (await waton.client.send_text(phone.lid, "to myself")).is_accepted
         assert [message.text for message in phone.messages] == ["to myself"]
+
+
+@pytest.mark.parametrize("whose", ["the recipient's", "our own"])
+async def test_nothing_is_sent_while_somebody_s_devices_are_not_known(lab: Lab, whose: str) -> None:
+    phone, contact = await lab.add_phone("Owner"), await lab.add_phone("Ada")
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(phone)
+        await waton.client.send_text(contact.lid, "one")
+        waton.client.people.devices.forget(waton.lid if whose == "our own" else contact.lid)
+        waton.client.config = replace(waton.client.config, query_timeout=0.3)
+        lab.faults.schedule("lost_answer=100%/max:1")
+        with pytest.raises(QueryTimeout):
+            await waton.client.send_text(contact.lid, "two", id="3EB02")
+        assert (await waton.client.send_text(contact.lid, "two", id="3EB02")).is_accepted
+        for reader in (phone, contact):
+            assert [message.text for message in reader.messages] == ["one", "two"]
 
 
 async def test_every_trace_has_its_parent_before_it(lab: Lab) -> None:

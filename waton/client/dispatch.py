@@ -84,7 +84,11 @@ class Dispatch:
         if chat is None:
             return node.tag
         kind = "receipt" if node.tag == "receipt" else "chat"
-        return f"{kind}:{(await addresses.canonical(self._client.store, chat)).bare}"
+        name = await addresses.canonical(self._client.store, chat)
+        other = await addresses.alternate(self._client.store, name) or recipient or sender or name
+        lane, before = f"{kind}:{name.bare}", f"{kind}:{other.bare}"
+        # What came while only the number was known has to be through before there is another lane for the same person.
+        return before if self._client.lanes.is_busy(before) and not self._client.lanes.is_busy(lane) else lane
 
     async def _handle(self, event: NodeReceived, send: Send) -> None:
         node = event.node

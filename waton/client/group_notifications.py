@@ -32,6 +32,8 @@ from waton.protocol.binary_node import get_text
 from waton.protocol.stanza.group import AddressingMode, Description, GroupMetadata, GroupParticipant, Role
 from waton.protocol.stanza.group_notification import GroupChange, GroupNotification, Kind
 
+_MOST_FOLLOWED = 64
+"""Changes in one notification that are followed in what we remember; after more the service is asked."""
 _INCOMPLETE = "missing_participant_identification"
 """The service left somebody out."""
 _REQUESTED = "membership_approval_request"
@@ -66,6 +68,8 @@ def group_events(notification: GroupNotification, metadata: GroupMetadata | None
     """
     events: list[GroupEvent] = []
     removed: list[GroupParticipant] = []
+    if len(notification.changes) > _MOST_FOLLOWED:
+        metadata = None
     for change in notification.changes:
         events += _events_of(notification, change)
         metadata = _after(metadata, notification, change)
@@ -226,18 +230,30 @@ def _created(told: GroupNotification, group: GroupMetadata) -> GroupMetadata:
 
 
 def _added(metadata: GroupMetadata, told: GroupNotification, change: GroupChange) -> GroupMetadata:
-    new = tuple(one for one in change.participants if metadata.participant(one.jid) is None)
+    known = _by_address(metadata)
+    new = tuple(one for one in change.participants if one.jid.bare not in known)
     return replace(metadata, participants=metadata.participants + new)
 
 
 def _removed(metadata: GroupMetadata, told: GroupNotification, change: GroupChange) -> GroupMetadata:
-    gone = [metadata.participant(one.jid) for one in _people(change)]
-    return replace(metadata, participants=tuple(one for one in metadata.participants if one not in gone))
+    gone = _named(metadata, _people(change))
+    return replace(metadata, participants=tuple(one for one in metadata.participants if one.jid not in gone))
+
+
+def _by_address(metadata: GroupMetadata) -> dict[Jid, GroupParticipant]:
+    """The participants by both of their addresses: a group may have thousands, and so may a change."""
+    return {jid: one for one in reversed(metadata.participants) for jid in (one.other, one.jid) if jid is not None}
+
+
+def _named(metadata: GroupMetadata, people: Iterable[GroupParticipant]) -> set[Jid]:
+    """Those of these people who are in the group, as it addresses them."""
+    known = _by_address(metadata)
+    return {known[one.jid.bare].jid for one in people if one.jid.bare in known}
 
 
 def _with_role(metadata: GroupMetadata, change: GroupChange, role: str) -> GroupMetadata:
-    changed = [metadata.participant(one.jid) for one in change.participants]
-    people = (replace(one, role=role) if one in changed else one for one in metadata.participants)
+    changed = _named(metadata, change.participants)
+    people = (replace(one, role=role) if one.jid in changed else one for one in metadata.participants)
     return replace(metadata, participants=tuple(people))
 
 

@@ -93,6 +93,10 @@ class Lanes:
         loads = (LaneLoad(name, len(lane.jobs), now - lane.since) for name, lane in self._lanes.items())
         return tuple(sorted(loads, key=lambda load: -load.busy))
 
+    def is_busy(self, name: str) -> bool:
+        """True when this lane has something to do."""
+        return name in self._lanes
+
     @property
     def is_idle(self) -> bool:
         """True when no job runs or waits."""

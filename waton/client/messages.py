@@ -205,8 +205,10 @@ class Sender:
         plain = outgoing.message.SerializeToString()
         wrapped = content.device_sent(to, outgoing.message).SerializeToString()
         resolved = await client.people.resolve([to, me])
-        if to in resolved.failed:
-            raise resolved.failed[to]  # else it would go to our own devices alone
+        for user, error in resolved.failed.items():
+            # Without the recipient it would go to our own devices alone. Whom the network kept from us is not nobody.
+            if user == to or isinstance(error, Disconnected | QueryTimeout):
+                raise error
         found = resolved.found
         if to.bare not in found or not found[to.bare].device_jids():
             raise LocalProtocolError("the server knows no device to send to")

@@ -52,7 +52,7 @@ from waton.client.message_outcome import (
 )
 from waton.client.node_events import verified_name
 from waton.client.process_message import process_message, target_of
-from waton.client.receipt_events import message_ids, receipt_events
+from waton.client.receipt_events import how_many, message_ids, receipt_events
 from waton.client.retry_rules import Failure
 from waton.client.sent_messages import SentMessage
 from waton.errors import DecodeError, Disconnected, RemoteProtocolError
@@ -73,6 +73,8 @@ if TYPE_CHECKING:
 Send = Callable[[Node, int | None], Awaitable[None]]
 RECEIVED_SECONDS = 14 * 86_400
 """How long a message id is remembered as told."""
+_MOST_RECEIPTS = 10_000
+"""Messages and readers in one receipt; each is an event."""
 
 
 @dataclass(slots=True, repr=False)
@@ -376,6 +378,8 @@ class Receiver:
         """Take one <receipt>: a message of ours got further, or could not be read."""
         try:
             receipt = Receipt.from_node(event.node)
+            if how_many(receipt) > _MOST_RECEIPTS:
+                raise RemoteProtocolError("more receipts in one than anybody has to give")
             if receipt.type == ReceiptType.RETRY:
                 await self._client.retries.on_request(receipt, event, send)
                 return

@@ -72,6 +72,11 @@ def message_ids(receipt: Receipt) -> tuple[str, ...]:
     return gathered or receipt.ids
 
 
+def how_many(receipt: Receipt) -> int:
+    """The most events that a receipt can be."""
+    return sum(len(several.readers) for several in receipt.readers) or len(receipt.ids)
+
+
 def _words(receipt: Receipt, now: int) -> Iterable[_Word]:
     t = now if receipt.t is None else receipt.t
     for several in receipt.readers:

@@ -364,3 +364,25 @@ def test_in_a_group_of_numbers_the_other_address_is_the_lid() -> None:
 def test_a_person_without_an_address_is_refused() -> None:
     with pytest.raises(StanzaError):
         outcome(Node("modify", None, [Node("participant")]))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["remove", "promote", "add"])
+def test_twenty_thousand_at_once_in_a_group_of_as_many_are_followed(kind: str) -> None:
+    crowd = tuple(GroupParticipant(Jid(str(7_000_000 + number), "lid")) for number in range(20_000))
+    known = replace(CHESS, participants=CHESS.participants + crowd, size=3 + len(crowd))
+    others = 500_000 if kind == "add" else 0
+    people = [Node("participant", {"jid": Jid(str(int(one.jid.user) + others), "lid")}) for one in crowd]
+    outcome = group_events(notified(Node(kind, {"prev_v_id": "v1", "v_id": "v2"}, people)), known, ME)
+    assert outcome.metadata is not None
+    expected = {"remove": 3, "promote": 20_003, "add": 40_003}[kind]
+    assert (len(outcome.metadata.participants), outcome.metadata.size) == (expected, expected)
+    admins = sum(one.role == Role.ADMIN for one in outcome.metadata.participants)
+    assert admins == (20_000 if kind == "promote" else 0)
+
+
+def test_after_more_changes_than_anybody_makes_at_once_the_service_is_asked() -> None:
+    removals = [Node("remove", None, [Node("participant", {"jid": BEA})]) for _ in range(65)]
+    outcome = group_events(notified(*removals), CHESS, ME)
+    assert outcome.metadata is None
+    assert len(outcome.events) == 65

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.memory_store import MemoryStore
 from tests.unit.client.service import GROUP, ME, MY_LID, Peer, World, said, text
+from tests.unit.client.worlds import settle
 from waton.client.events import MessagesUpsert, MessageUndecryptable
 from waton.jid import STATUS_BROADCAST, Jid, signal_address
 from waton.ports import RecordKind
@@ -197,3 +198,33 @@ async def test_a_secret_is_kept_for_months_and_not_for_ever(world: World, ada: P
     assert isinstance(store, MemoryStore)
     [place] = [place for place in store.records if place[0] is RecordKind.MESSAGE_SECRET]
     assert 90 * 86_400 < store.untils[place] - world.clock.now() < 400 * 86_400
+
+
+async def test_a_receipt_for_more_than_anybody_has_sent_is_refused_and_acknowledged(world: World) -> None:
+    listed = Node("list", None, [Node("item", {"id": f"ID{number}"}) for number in range(20_000)])
+    await world.receive(Node("receipt", {"id": "MANY", "from": ADA, "t": str(T)}, [listed]))
+    users = [Node("user", {"jid": Jid(str(7_000_000 + number), "lid")}) for number in range(20_000)]
+    gathered = Node("participants", {"message_id": "ID"}, users)
+    await world.receive(Node("receipt", {"id": "ALL", "from": GROUP, "t": str(T), "type": "read"}, [gathered]))
+    assert world.events == []
+    assert [get_text(node, "error") for node in world.service.of("ack")] == ["487", "487"]
+
+
+async def test_messages_keep_their_order_while_somebody_s_lid_becomes_known(world: World, ada: Peer) -> None:
+    under_way = [message(ada.seal(text(f"{number}")), id=f"ID{number}", sender=ADA_PN) for number in range(3)]
+    later = [message(ada.seal(text(words)), id=words, sender=ADA, **told) for words, told in
+             (("by lid", {}), ("by both", {"sender_pn": ADA_PN}))]  # fmt: skip
+    async with world.client.hold([ADA_PN]):
+        for stanza in under_way:
+            await world.client.on_node(world.event(stanza))
+        await settle()
+        async with world.client.store.unit() as unit:
+            unit.save(RecordKind.LID_MAPPING, str(ADA_PN), ADA.user.encode())
+            unit.save(RecordKind.LID_MAPPING, str(ADA), ADA_PN.user.encode())
+        for stanza in later:
+            await world.client.on_node(world.event(stanza))
+        await settle()
+    await world.client.lanes.drain()
+    await settle()
+    assert texts(world) == ["0", "1", "2", "by lid", "by both"]
+    assert world.failures() == []

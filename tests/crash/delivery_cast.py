@@ -1,4 +1,4 @@
-"""The cast of the delivery tests: four people with phones, a real Baileys, five chats, and who reads what.
+"""The cast of the delivery test: four people with phones, a real Baileys, five chats, and who reads what.
 
 Owner (the account of the client under test), Bea with Baileys linked, Ada and Cal. Each of the three is a chat of its
 own; Tea is a group by LID (Owner, Ada, Bea), Sea one by phone number (Owner, Cal, Bea). Whoever writes is named:
