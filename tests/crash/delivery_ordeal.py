@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.crash.delivery_points import NEEDS, Need
 from tests.crash.delivery_cast import BAILEYS, Cast, Chat
+from tests.crash.delivery_points import NEEDS, Need
 from waton.client.events import ConnectionStatus
 from waton.lab.world import Device
 from waton.protocol.binary_node import Node, get_jid, get_text, require_jid, require_text
