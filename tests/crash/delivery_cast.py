@@ -4,15 +4,17 @@ Owner (the account of the client under test), Bea with Baileys linked, Ada and C
 own; Tea is a group by LID (Owner, Ada, Bea), Sea one by phone number (Owner, Cal, Bea). Whoever writes is named:
 "Ada", "Bea", "Cal", or BAILEYS; so is whoever reads what the client under test writes, its own phone (OWNER) included.
 
-Baileys reads in Sea and does not write there. Writing, it locks a session by the address in use, by phone number here
-and by LID when it reads (Signal/libsignal.js, transaction by jid), so a message that comes while it writes one loses a
-turn of the ratchet, and its next message cannot be read by whom it was for.
+Baileys writes only when it has taken all that was sent to it, and whoever uses this sees to it that nothing more comes
+while it writes. For while it writes it works on a copy of its sessions and puts that in their place at the end
+(Socket/messages-send.js relayMessage and Utils/auth-utils.js, one transaction under a lock that reading does not take):
+what a message has moved meanwhile is lost, and one of the next messages cannot be read, here or there.
 
 Nothing here knows the client under test: it is linked to Owner's phone by whoever uses this.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,12 +25,15 @@ from waton.infra.entropy import SystemEntropy
 from waton.jid import Jid
 from waton.lab.phone import Phone
 from waton.lab.server import Lab
+from waton.lab.world import Device
 from waton.parity.oracle import BaileysPeer
 from waton.protocol.stanza.group import AddressingMode
 from waton.protocol.trace import TraceSink
 
 BAILEYS = "Baileys"
 OWNER = "Owner"
+_PATIENCE = 40.0
+"""Seconds that Baileys may take."""
 _CIPHERTEXT = 2
 """messageStubType of what Baileys could not read."""
 
@@ -66,6 +71,8 @@ class Cast:
     """By name."""
     before: dict[str, list[tuple[str, str]]] = field(default_factory=dict[str, list[tuple[str, str]]])
     """What could not be read while everybody got to know each other; see unreadable()."""
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever a stanza was acknowledged."""
 
     @property
     def owner(self) -> Phone:
@@ -75,6 +82,7 @@ class Cast:
         """Have somebody write a text in a chat; its id."""
         to = chat.id if chat.id.is_group else self.owner.lid if chat.id.is_lid else self.owner.pn
         if author == BAILEYS:
+            await self._quiet()
             return await self._baileys().send_text(to, text)
         return await self.phones[author].send_text(to, text)
 
@@ -94,8 +102,27 @@ class Cast:
                     await self.phones[name].send_text(chat.id, f"{name} in {chat.name}")
                     await baileys.message(f"{name} in {chat.name}")
             if BAILEYS in chat.authors:
-                await baileys.send_text(chat.id, f"{BAILEYS} in {chat.name}")
+                await self.say(BAILEYS, chat, f"{BAILEYS} in {chat.name}")
         self.before = self.unreadable()
+
+    async def _quiet(self) -> None:
+        """Wait until Baileys has acknowledged every message there is for it. Raises TimeoutError."""
+        service = self.lab.service
+        device = service.world.locate(self.phones["Bea"].companions[0])
+        async with asyncio.timeout(_PATIENCE):
+            while device is not None and service.deliveries.counts(device).get("message"):
+                self._settled.clear()
+                await self._settled.wait()
+
+    def _listen(self) -> None:
+        deliveries = self.lab.service.deliveries
+        settle = deliveries.settle
+
+        def told(device: Device, tag: str, id: str, peer: str = "", kind: str = "") -> bool:
+            self._settled.set()
+            return settle(device, tag, id, peer, kind)
+
+        deliveries.settle = told
 
     def _baileys(self) -> BaileysPeer:
         if self.baileys is None:
@@ -157,6 +184,7 @@ async def cast(*, with_baileys: bool = True, sink: TraceSink | None = None) -> A
             await baileys.opened()
         everybody = Cast(lab, phones, baileys, await _chats(phones, (BAILEYS,) if with_baileys else ()))
         if with_baileys:
+            everybody._listen()
             await everybody._introduce()
         yield everybody
 
@@ -172,7 +200,6 @@ async def _chats(phones: dict[str, Phone], linked: tuple[str, ...]) -> dict[str,
         Chat("Bea", bea.lid, beas, (*beas, OWNER)),
         Chat("Cal", cal.pn, ("Cal",), ("Cal", OWNER)),
         Chat("Tea", tea, ("Ada", *beas), ("Ada", *beas, OWNER)),
-        # Baileys only reads here: see the head of this module.
-        Chat("Sea", sea, ("Cal", "Bea"), ("Cal", *beas, OWNER)),
+        Chat("Sea", sea, ("Cal", *beas), ("Cal", *beas, OWNER)),
     )
     return {chat.name: chat for chat in chats}

@@ -363,8 +363,7 @@ class Ordeal:
         self.victim.send(self._until)
         for chat in self.cast.chats.values():
             for author in chat.authors:
-                text = Text(len(self.posted), chat.name, author, f"{author} after all in {chat.name}")
-                self.posted[await self.cast.say(author, chat, text.text)] = text
+                await self._say(Text(len(self.posted), chat.name, author, f"{author} after all in {chat.name}"))
         await self.victim.until("what is said after everything", lambda: self._is_dead or self._is_idle)
         if self.cast.baileys is not None:
             with suppress(TimeoutError):  # the verdict names what it has not read
@@ -381,11 +380,14 @@ class Ordeal:
     @property
     def _is_idle(self) -> bool:
         """The present life has logged in, and all that it knows of is done."""
+        told = self.victim.told
+        return self._is_silent and len(told) >= len(self.posted) and told >= self.posted.keys()
+
+    @property
+    def _is_silent(self) -> bool:
+        """It has logged in, and everything that it was told to send is with the server."""
         victim = self.victim
-        if not victim.is_open:
-            return False
-        is_told = len(victim.told) >= len(self.posted) and victim.told >= self.posted.keys()
-        return is_told and all(one.id in victim.accepted for one in self.plan.outgoing[: self._until])
+        return victim.is_open and all(one.id in victim.accepted for one in self.plan.outgoing[: self._until])
 
     # --- what is said to it -------------------------------------------------------------------------------------------
 
@@ -398,8 +400,12 @@ class Ordeal:
         is_ready = device is not None and device.signed_prekey is not None
         for _ in range(min(count, len(self._waiting)) if is_ready else 0):
             one = self._waiting.pop(0)
-            id = await self.cast.say(one.author, self.cast.chats[one.chat], one.text)
-            self.posted[id] = one
+            await self._say(one)
+
+    async def _say(self, one: Text) -> None:
+        if one.author == BAILEYS:  # see delivery_cast.py for why it must not be disturbed
+            await self.victim.until("the victim is silent", lambda: self._is_dead or self._is_silent)
+        self.posted[await self.cast.say(one.author, self.cast.chats[one.chat], one.text)] = one
 
     # --- what is arranged ---------------------------------------------------------------------------------------------
 

@@ -42,11 +42,11 @@ class Verdict:
 def judge(ordeal: Ordeal, account: Path, watch: Watch) -> Verdict:
     """Hold everything against the plan. The victim has ended; account: its closed file."""
     complaints = [
+        *_of_faults(ordeal),
         *_of_telling(ordeal),
         *_of_the_file(ordeal, account),
         *_of_reading(ordeal),
         *_of_the_wire(ordeal, watch),
-        *_of_faults(ordeal),
     ]
     return Verdict(complaints, ordeal.ends, ordeal.plan.seed)
 

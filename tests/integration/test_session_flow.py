@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from tests.support.waton_client import waton_peer
 from waton.client.backoff import Backoff
 from waton.client.events import ConnectionStatus, MessageStatus, UpsertType
 from waton.client.prekeys import FIRST_UPLOAD
-from waton.errors import Disconnected, HandshakeError, LocalProtocolError, QueryTimeout
+from waton.errors import Disconnected, DisconnectReason, HandshakeError, LocalProtocolError, QueryTimeout
 from waton.infra.clock import SystemClock
 from waton.infra.entropy import SystemEntropy
 from waton.infra.websocket import WebSocketConnector
@@ -128,6 +129,20 @@ async def test_what_is_for_nobody_the_server_knows_is_not_sent_to_our_other_devi
             await waton.client.send_text(Jid("15559999999", "s.whatsapp.net"), "to whom?")
         assert (await waton.client.send_text(phone.lid, "to myself")).is_accepted
         assert [message.text for message in phone.messages] == ["to myself"]
+
+
+async def test_closing_ends_though_the_connection_fails_at_the_same_moment(lab: Lab) -> None:
+    async def fail() -> None:
+        raise Disconnected(DisconnectReason.LOST)
+
+    async with waton_peer(lab, "Owner") as waton:
+        await waton.pair(await lab.add_phone("Owner"))
+        waton.client.supervisor.spawn(fail())
+        async with asyncio.timeout(10):
+            await waton.client.close()
+        connections = lab.connections
+        await asyncio.sleep(0.5)
+        assert lab.connections == connections, "it does not come back"
 
 
 @pytest.mark.parametrize("whose", ["the recipient's", "our own"])

@@ -11,7 +11,7 @@ import pytest
 
 from tests.requirements import require
 from tests.unit.core.corpus import corpus, from_json, node, text_of, to_json
-from waton._core import decode_node, encode_node
+from waton._core import Jid, Node, decode_node, encode_node
 from waton.errors import DecodeError
 from waton.parity.oracle import BaileysError, Functions
 
@@ -167,5 +167,6 @@ def test_a_device_that_wraps_in_baileys_is_refused() -> None:
     value = node("t", {"a": "123:300@s.whatsapp.net"})
     answer = ask([{"decode": ask([{"encode": value}])[0]["hex"]}])[0]
     assert dict(answer["node"]["attrs"])["a"] == "123:44@s.whatsapp.net"
+    assert decode_node(encode_node(from_json(value))).attrs["a"] == "123:300@s.whatsapp.net", "text, and no address"
     with pytest.raises(ValueError, match="255"):
-        encode_node(from_json(value))
+        encode_node(Node("t", {"a": Jid("123", "s.whatsapp.net", 300)}))

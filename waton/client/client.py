@@ -58,6 +58,7 @@ from waton.protocol.trace import Layer, Tracer, Way
 
 PRODUCTION_URL = "wss://web.whatsapp.com/ws/chat"
 _MOST_NAMES = 10_000
+_LONGEST_NAME = 256
 _CLOSING_PATIENCE = 5.0
 """Seconds that subscribers get to finish when the client closes."""
 
@@ -228,7 +229,9 @@ class Client:
         return self._names.get(person.bare)
 
     def remember_name(self, person: Jid, name: str) -> None:
-        """A message came with this push name."""
+        """A message came with this push name; one that no client lets its owner write is not kept."""
+        if len(name) > _LONGEST_NAME:
+            return
         if len(self._names) >= _MOST_NAMES:
             self._names.clear()
         self._names[person.bare] = name

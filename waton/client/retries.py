@@ -430,7 +430,8 @@ class Retries:
         """The keys for a fresh session; None when they cannot be had now."""
         device = request.requester
         if decision.keys is Keys.RECEIPT and request.bundle is not None:
-            return Bundles({device: _bundle(request.bundle)})
+            word = request.bundle.device_identity
+            return Bundles({device: _bundle(request.bundle)}, {device: word} if word else {})
         if decision.keys is not Keys.SERVER:
             return Bundles()
         bundles = await self._client.sessions.bundles_for([device], all_of_them=True)

@@ -132,6 +132,10 @@ class Supervisor:
             try:
                 await self._connect_once()
             except Exception as error:  # noqa: BLE001  whatever ends a connection is shown to the user, none is lost
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # Stopped as the connection failed: a TaskGroup then tells of the failure alone (before Python 3.13).
+                    raise asyncio.CancelledError from error
                 delay = await self._after(error)
                 if delay is None:
                     return

@@ -14,7 +14,7 @@
 //!   piece, and only when all of it parses: of "a_b@g.us" Baileys drops "_b", of "1:2:3@lid" it drops ":3";
 //! - `user_1@s.whatsapp.net` goes to the server that the agent stands for (lid); Baileys drops the agent;
 //! - a device on a server that AD_JID cannot carry uses the INTEROP or FB form; Baileys turns it into a phone number's device;
-//! - a device above 255 in an AD_JID is refused; in Baileys it wraps.
+//! - a device above 255 in an AD_JID is refused, and text that reads as such stays text; in Baileys it wraps.
 //!
 //! Where this reader says more than Baileys' decoder: an AD_JID keeps device 0 and a domain that stands for no known server (as
 //! `user_domain`, so that the same bytes come out again). It is stricter with text: UTF-8 must be valid, and a nibble of 15 is

@@ -11,7 +11,7 @@ from waton.client.events import MessagesUpsert, MessageUndecryptable
 from waton.jid import STATUS_BROADCAST, Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import proto
-from waton.protocol.binary_node import Node, get_text
+from waton.protocol.binary_node import Node, decode_node, encode_node, get_text
 from waton.protocol.group_cipher import GroupCipher, sender_key_name
 from waton.protocol.stanza.message import Enc, IncomingMessage
 from waton.utils.padding import pad
@@ -228,3 +228,20 @@ async def test_messages_keep_their_order_while_somebody_s_lid_becomes_known(worl
     await settle()
     assert texts(world) == ["0", "1", "2", "by lid", "by both"]
     assert world.failures() == []
+
+
+@pytest.mark.parametrize("id", ["1:999@lid", "5@lid", "a b", "", "x" * 4_000, "held 1"])
+async def test_whatever_id_its_author_likes_a_message_is_acknowledged(world: World, ada: Peer, id: str) -> None:
+    await world.receive(message(ada.seal(text("hello")), id=id, notify="1:999@lid"))
+    assert texts(world) == ["hello"]
+    [receipt] = world.service.of("receipt")
+    assert get_text(decode_node(encode_node(receipt)), "id") == id
+    assert world.failures() == []
+
+
+async def test_a_name_of_a_megabyte_is_told_and_not_kept_in_memory(world: World, ada: Peer) -> None:
+    await world.receive(message(ada.seal(text("hello")), notify="x" * (1 << 20)))
+    assert texts(world) == ["hello"]
+    assert world.client.name_of(ADA) is None
+    await world.receive(message(ada.seal(text("again")), id="ID2", notify="Ada"))
+    assert world.client.name_of(ADA) == "Ada"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.unit.client.service import GROUP, ME, World, child, said, text
 from waton.client.events import MessagesUpsert, MessageUndecryptable
 from waton.client.prekeys import MAX_ID
 from waton.client.retries import Retries
+from waton.client.sent_messages import SentMessage
 from waton.errors import IqError, QueryTimeout
 from waton.jid import Jid
 from waton.ports import RecordKind
@@ -298,3 +300,24 @@ async def test_who_got_our_key_with_a_resend_costs_it_when_he_is_gone(world: Wor
     assert after is not None
     assert after.partition(b",")[0] != before.partition(b",")[0]
     assert child(world.service.of("message")[-1], "enc")
+
+
+@pytest.mark.parametrize("word", [b"", b"\x0a\x01x", b"not the phone's word"])
+async def test_keys_that_somebody_else_s_phone_vouches_for_are_not_taken(world: World, word: bytes) -> None:
+    """With no word at all they are taken: whether every client sends one is not known."""
+    sent = await world.client.sender.send_text(ADA, "hello")
+    companion = world.service.person(ADA.with_device(7))
+    store = world.client.store
+    record = await store.load(RecordKind.SENT_MESSAGE, sent.id)
+    assert record is not None
+    async with store.unit() as unit:
+        also = SentMessage.from_bytes(record).also_to([companion.jid])
+        unit.save(RecordKind.SENT_MESSAGE, sent.id, also.to_bytes())
+    keys = replace(companion.bundle(), device_identity=word)
+    asked = RetryRequest(sent.id, companion.jid, 2, T, keys.registration_id, keys).to_node()
+    attrs: dict[str, str | Jid | None] = {
+        ("from" if name == "to" else name): value for name, value in asked.attrs.items()
+    }
+    await world.receive(Node("receipt", attrs, asked.content))
+    assert len(world.service.of("ack")) == 1
+    assert len(world.service.of("message")) == (1 if word else 2)

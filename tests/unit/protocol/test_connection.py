@@ -192,7 +192,7 @@ def test_a_compressed_stanza_is_read_and_kept_both_ways(ends: Ends) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [Node("a", {"to": "4915000000001:300@s.whatsapp.net"}), Node("b", None, [Node("c")] * 70_000)]
+    "bad", [Node("a", {"to": Jid("4915000000001", "s.whatsapp.net", 300)}), Node("b", None, [Node("c")] * 70_000)]
 )
 def test_what_cannot_be_encoded_leaves_the_connection_as_it_was(ends: Ends, bad: Node) -> None:
     before = len(ends.client_traces)

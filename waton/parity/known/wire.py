@@ -64,7 +64,6 @@ KNOWN: tuple[Known, ...] = (
     ),
     *_anew("stanza/send-text/second text", "stanza/send-text/by phone number", "stanza/devices-changed/next text"),
     *_anew("stanza/negative-acks", "stanza/lid-learnt-late/to the LID", "stanza/identity-change-notified"),
-    *_anew("stanza/send-a-message-again"),
     *_replaced("send-text/by phone number", "send-text-to-pn-group/*", "lid-learnt-late/to *"),
     better(
         "wire/stanza/lid-learnt-late/to */message text *#message/device-identity/*",

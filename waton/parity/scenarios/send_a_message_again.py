@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack
 
 from waton.jid import Jid
+from waton.parity.canonical import Element
 from waton.parity.scenarios.send_text import send
 from waton.parity.stage import Scenario, Stage
 from waton.parity.subjects import Kept
@@ -11,7 +12,12 @@ from waton.protocol.stanza.receipt import Receipt
 from waton.protocol.stanza.retry import RetryRequest
 
 REQUESTS = 4
-"""One more than Baileys answers."""
+"""More than Baileys answers."""
+
+
+def tidy(said: Element) -> Element | None:
+    """Without privacy tokens: whether Baileys has given its own when it sends again, and gives it anew, is a race."""
+    return None if said.tag == "iq" and said.attrs.get("xmlns") == "privacy" else said
 
 
 async def play(stage: Stage) -> None:
@@ -51,4 +57,6 @@ def request(stage: Stage, id: str, asks: Jid, count: int) -> Node:
     return Receipt.from_node(asked.to_node()).to_node(incoming=True)
 
 
-SCENARIO = Scenario("send-a-message-again", "Others cannot read what the client has sent, and ask for it.", play)
+SCENARIO = Scenario(
+    "send-a-message-again", "Others cannot read what the client has sent, and ask for it.", play, tidy=tidy
+)

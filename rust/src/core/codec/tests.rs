@@ -267,8 +267,19 @@ fn what_no_form_carries_is_refused() {
     let mut writer = Writer::new(0);
     assert_eq!(writer.list(65_536), Err(Unwritable::TooManyItems));
     assert_eq!(writer.head("", 0, false), Err(Unwritable::NoTag));
-    assert_eq!(writer.text("123:256@lid"), Err(Unwritable::Device));
+    let jid = jid::parse("123:256@lid").unwrap();
+    assert_eq!(writer.jid(&jid), Err(Unwritable::Device));
     assert_eq!(writer.text("123:256@msgr"), Ok(()));
+}
+
+#[test]
+fn text_that_reads_as_a_jid_which_no_form_carries_stays_text() {
+    for (text, tag) in [("123:255@lid", AD_JID), ("123:256@lid", BINARY_8), ("123:65535@s.whatsapp.net", BINARY_8)] {
+        let tree = Tree { tag: "ack".into(), attrs: vec![("id".into(), text.into())], content: Body::None };
+        let encoded = encode(&tree);
+        assert_eq!(encoded[5], tag, "{text}");
+        assert_eq!(decode(&encoded).unwrap(), tree);
+    }
 }
 
 #[test]

@@ -90,13 +90,14 @@ impl Writer {
         }
     }
 
-    /// Text as Baileys chooses its form: token, nibbles, hex, JID, raw.
+    /// Text as Baileys chooses its form: token, nibbles, hex, JID, raw. What reads as a JID that no form carries stays
+    /// text: ids and names are of their authors' choosing, and come back in what we answer.
     pub fn text(&mut self, text: &str) -> Result<(), Unwritable> {
         if self.short(text) {
             return Ok(());
         }
         match jid::parse(text) {
-            Some(jid) if jid::server_number(jid.server).is_some() => self.jid(&jid),
+            Some(jid) if jid::server_number(jid.server).is_some() && is_carried(&jid) => self.jid(&jid),
             _ => self.binary(text.as_bytes()),
         }
     }
@@ -178,6 +179,11 @@ impl Writer {
         }
         self.part(user)
     }
+}
+
+/// An AD JID has one byte for the device; the other forms have two.
+fn is_carried(jid: &JidParts<'_>) -> bool {
+    jid.device <= 255 || jid::ad_domain(jid.server).is_none()
 }
 
 #[inline]
