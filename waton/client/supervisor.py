@@ -76,8 +76,11 @@ class Supervisor:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with suppress(asyncio.CancelledError):
+            try:
                 await task
+            except asyncio.CancelledError:
+                if not task.done():
+                    raise  # it is we who are cancelled
 
     async def reconnect(self) -> None:
         """Drop the connection, if any, and connect again at once; also after giving up."""
@@ -132,10 +135,8 @@ class Supervisor:
             try:
                 await self._connect_once()
             except Exception as error:  # noqa: BLE001  whatever ends a connection is shown to the user, none is lost
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    # Stopped as the connection failed: a TaskGroup then tells of the failure alone (before Python 3.13).
-                    raise asyncio.CancelledError from error
+                if self._task is not asyncio.current_task():
+                    return  # stopped as the connection failed, of which a TaskGroup tells the failure alone
                 delay = await self._after(error)
                 if delay is None:
                     return
