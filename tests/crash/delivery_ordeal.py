@@ -10,239 +10,40 @@ What was posted, broken, told and read is kept for the verdict (delivery_verdict
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import json
-import os
 import random
 import signal
-import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from tests.crash.delivery_cast import BAILEYS, Cast, Chat
+from tests.crash.delivery_cast import BAILEYS, Cast
+from tests.crash.delivery_plan import Death, Plan, Text
 from tests.crash.delivery_points import NEEDS, Need
-from waton.client.events import ConnectionStatus
+from tests.crash.delivery_process import InVain, Victim
 from waton.lab.world import Device
 from waton.protocol.binary_node import Node, get_jid, get_text, require_jid, require_text
 from waton.protocol.trace import Layer, Trace, Way
 
-ROOT = Path(__file__).parents[2]
-VICTIM = "victim"
-PATIENCE = 60.0
-"""Seconds in which something has to happen in a life, on a busy machine."""
 _MORE = 8
 """How often a life that comes to nothing is given more to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """One message of the plan."""
+class Watch:
+    """A lab's trace sink that keeps the messages clients wrote, and every request for a resend."""
 
-    place: int
-    chat: str
-    author: str
-    """VICTIM, or who of the cast writes it."""
-    text: str
-    id: str = ""
-    """Planned for what the victim sends."""
+    def __init__(self) -> None:
+        self.messages: list[Trace] = []
+        self.retries: list[str] = []
+        """The message ids of all retry receipts, as often as they passed."""
 
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """How a life is to end."""
-
-    moment: str
-    """"" for one that is not to die by itself."""
-    count: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that is to happen, by a seed."""
-
-    seed: int
-    incoming: tuple[Text, ...]
-    outgoing: tuple[Text, ...]
-    afterwards: int
-    """How many of the outgoing ones are kept for the time after all deaths: the last ones."""
-    deaths: tuple[Death, ...]
-
-    @staticmethod
-    def draw(seed: int, chats: Mapping[str, Chat], deaths: Sequence[Death], texts: int) -> Plan:
-        """A plan with so many texts each way. The chats take turns, in an order that is drawn for each round."""
-        dice = random.Random(seed)
-        incoming = [
-            Text(place, name, dice.choice(chats[name].authors), f"{place} in {name}")
-            for place, name in enumerate(_in_turns(dice, list(chats), texts))
-        ]
-        names = [*_in_turns(dice, list(chats), texts), *chats]
-        outgoing = [
-            Text(place, name, VICTIM, f"{place} out {name}", _id_of(seed, place)) for place, name in enumerate(names)
-        ]
-        return Plan(seed, tuple(incoming), tuple(outgoing), len(chats), tuple(deaths))
-
-
-def _in_turns(dice: random.Random, names: list[str], count: int) -> list[str]:
-    drawn: list[str] = []
-    while len(drawn) < count:
-        drawn += dice.sample(names, len(names))
-    return drawn[:count]
-
-
-def _id_of(seed: int, place: int) -> str:
-    return "3EB0" + hashlib.sha256(b"%d %d" % (seed, place)).hexdigest()[:18].upper()
-
-
-# --- the process ------------------------------------------------------------------------------------------------------
-
-
-class InVain(AssertionError):
-    """Something was waited for that did not come."""
-
-
-class Victim:
-    """The process that forks lives, and what they have said."""
-
-    def __init__(self, process: asyncio.subprocess.Process, directory: Path, patience: float) -> None:
-        self._process = process
-        self._directory = directory
-        self._patience = patience
-        self._changed = asyncio.Condition()
-        self._read_until = 0
-        self.story: list[dict[str, Any]] = []
-        """What all lives have said, in order."""
-        self.told: set[str] = set()
-        """The ids of what was told at least once."""
-        self.accepted: set[str] = set()
-        """The ids of what the server has, as lives were told."""
-        self.is_open = False
-        """The life under way has logged in."""
-        self.pid: int | None = None
-        """The life under way."""
-        self.code: int | None = None
-        """How the last one ended."""
-        self._lives = 0
-        self._is_over = False
-
-    @classmethod
-    @asynccontextmanager
-    async def start(
-        cls, cast: Cast, directory: Path, outgoing: Sequence[Text], patience: float = PATIENCE
-    ) -> AsyncGenerator[Victim]:
-        """Start the process; no life begins yet. It is gone afterwards.
-
-        Args:
-            cast: whose lab it connects to.
-            directory: where its account, its plan and its story are.
-            outgoing: what it is to send.
-            patience: seconds in which anything that is waited for has to come.
-        """
-        plan = [
-            {"place": one.place, "chat": str(cast.chats[one.chat].id), "text": one.text, "id": one.id}
-            for one in outgoing
-        ]
-        (directory / "plan.json").write_text(json.dumps(plan))
-        (directory / "story.log").touch()
-        with (directory / "stderr.log").open("wb") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.crash.delivery_victim"),
-                *(cast.lab.url, cast.lab.root.hex(), str(directory)),
-                cwd=ROOT,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-            )
-        victim = cls(process, directory, patience)
-        reader = asyncio.create_task(victim._read())
-        try:
-            yield victim
-        finally:
-            await victim.kill()
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-            await reader
-
-    async def _read(self) -> None:
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            async with self._changed:
-                self._read_story()
-                if line != b"\n":
-                    self._note(json.loads(line))
-                self._changed.notify_all()
-        async with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
-
-    def _read_story(self) -> None:
-        with (self._directory / "story.log").open("rb") as story:
-            story.seek(self._read_until)
-            data = story.read()
-        data = data[: data.rfind(b"\n") + 1]  # a line that is being written is left for the next time
-        self._read_until += len(data)
-        for line in map(json.loads, data.splitlines()):
-            self.story.append(line)
-            if line["what"] == "told":
-                self.told.add(line["id"])
-            elif line["what"] == "accepted":
-                self.accepted.add(line["id"])
-            elif line["what"] == "status" and line["status"] == ConnectionStatus.OPEN:
-                self.is_open = True
-
-    def _note(self, news: dict[str, int]) -> None:
-        if "born" in news:
-            self.pid = news["born"]
-            self._lives += 1
-        else:
-            self.pid, self.code = None, news["code"]
-
-    async def live(self, number: int, death: Death, until: int, flaw: str) -> None:
-        """Begin a life."""
-        lives, self.is_open = self._lives, False
-        self._tell(do="live", life=number, moment=death.moment, count=death.count, until=until, flaw=flaw)
-        await self.until("a life begins", lambda: self._lives > lives)
-
-    def send(self, until: int) -> None:
-        """Let the present life go on to this place of the plan."""
-        self._tell(do="send", until=until)
-
-    async def end(self) -> None:
-        """Let the present life close in peace, and wait for it."""
-        self._tell(do="end")
-        await self.until("the end", lambda: self.pid is None)
-
-    async def kill(self) -> None:
-        """Kill the present life, if there is one, and wait until it is over."""
-        if self.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-            await self.until("a life is over", lambda: self.pid is None)
-
-    def _tell(self, **order: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
-
-    async def until(self, what: str, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so. Raises InVain when it does not come in time, or the process has ended."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._patience), self._changed:
-                await self._changed.wait_for(lambda: is_so() or self._is_over)
-        if not is_so():
-            raise InVain(f"waited in vain: {what}; {self.last_words()}")
-
-    def last_words(self) -> str:
-        """What was said last, for people."""
-        lines = [json.dumps(line) for line in self.story[-12:]]
-        errors = (self._directory / "stderr.log").read_text(errors="replace")[-4000:]
-        return "\n  ".join(["the last of the story:", *lines, f"stderr: {errors}"])
-
-
-# --- the ordeal -------------------------------------------------------------------------------------------------------
+    def __call__(self, traces: Sequence[Trace]) -> None:
+        for trace in traces:
+            if trace.layer is not Layer.NODE:
+                continue
+            if trace.name == "message" and trace.way is Way.IN:
+                self.messages.append(trace)
+            elif trace.name == "receipt" and trace.kind == "retry":
+                self.retries.append(trace.id)
 
 
 @dataclass(slots=True)
@@ -461,24 +262,3 @@ def _broken(child: Node) -> Node:
     if child.tag != "enc" or not isinstance(child.content, bytes):
         return child
     return Node(child.tag, {**child.attrs}, child.content[:-1] + bytes([child.content[-1] ^ 1]))
-
-
-# --- what the server saw ----------------------------------------------------------------------------------------------
-
-
-class Watch:
-    """A lab's trace sink that keeps the messages clients wrote, and every request for a resend."""
-
-    def __init__(self) -> None:
-        self.messages: list[Trace] = []
-        self.retries: list[str] = []
-        """The message ids of all retry receipts, as often as they passed."""
-
-    def __call__(self, traces: Sequence[Trace]) -> None:
-        for trace in traces:
-            if trace.layer is not Layer.NODE:
-                continue
-            if trace.name == "message" and trace.way is Way.IN:
-                self.messages.append(trace)
-            elif trace.name == "receipt" and trace.kind == "retry":
-                self.retries.append(trace.id)

@@ -26,6 +26,7 @@ from waton.client.groups import Groups, OwnKey
 from waton.client.handlers import Handlers, Parcel
 from waton.client.keys import Keys
 from waton.client.outbox import Outbox
+from waton.client.retries import Retries
 from waton.client.stream import Stream
 from waton.infra import storage_statements
 from waton.infra.storage_sqlite import SqliteStore, SqliteUnit
@@ -191,7 +192,7 @@ def watch_client(fuse: Fuse) -> None:
     _around(fuse, prekeys, "uploaded", "prekeys answered")
     _around(fuse, Keys, "own_bundle", after="own bundle made")
     _watch_group_keys(fuse)
-    _watch_retries(fuse)
+    _around(fuse, Retries, "_answer", "retry answering", "retry answered")
 
 
 def _watch_group_keys(fuse: Fuse) -> None:
@@ -204,12 +205,6 @@ def _watch_group_keys(fuse: Fuse) -> None:
         return key
 
     Groups.own_key = own_key  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _watch_retries(fuse: Fuse) -> None:
-    from waton.client.retries import Retries
-
-    _around(fuse, Retries, "_answer", "retry answering", "retry answered")
 
 
 def _if_any(moment: str) -> Name:

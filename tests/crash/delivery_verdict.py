@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crash.delivery_cast import Cast
-from tests.crash.delivery_ordeal import Ordeal, Text, Watch
+from tests.crash.delivery_ordeal import Ordeal, Watch
+from tests.crash.delivery_plan import Text
 from waton.protocol.binary_node import Node, decode_node
 
 _SHOWN = 12

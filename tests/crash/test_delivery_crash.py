@@ -16,8 +16,10 @@ import pytest
 
 from tests.crash.delivery_cast import cast
 from tests.crash.delivery_flaws import FLAWS
-from tests.crash.delivery_ordeal import PATIENCE, Death, Ordeal, Plan, Victim, Watch
+from tests.crash.delivery_ordeal import Ordeal, Watch
+from tests.crash.delivery_plan import Death, Plan
 from tests.crash.delivery_points import NEEDS, ONCE, Need
+from tests.crash.delivery_process import PATIENCE, Victim
 from tests.crash.delivery_verdict import Verdict, judge
 from tests.requirements import require
 

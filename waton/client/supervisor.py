@@ -76,11 +76,9 @@ class Supervisor:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            try:
-                await task
-            except asyncio.CancelledError:
-                if not task.done():
-                    raise  # it is we who are cancelled
+            await asyncio.wait([task])  # not the task itself: whose wait is cancelled must be told so
+            if not task.cancelled():
+                task.result()
 
     async def reconnect(self) -> None:
         """Drop the connection, if any, and connect again at once; also after giving up."""
