@@ -13,21 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
 from tests.soak.cast import NAMES, Cast, Waton, gather
-from tests.soak.ledger import Reader, Text, Verdict, disorder
+from tests.soak.judge import Judge
+from tests.soak.ledger import Text
 from waton.errors import Disconnected, IqError, QueryTimeout, StorageError, WatonError
-from waton.lab.faults import TRACE as FAULT
-from waton.lab.schedules import GENTLE, QUEUED_ONLY, Kind, Schedule
+from waton.lab.schedules import Schedule
 from waton.ports import RecordKind
-from waton.protocol.binary_node import decode_node, get_text
-from waton.protocol.client_payload import parse_payload
 from waton.protocol.stanza.iq import IqType
-from waton.protocol.stanza.receipt import ReceiptType
 from waton.protocol.trace import Layer, Trace, Way
 
 _TRAFFIC = frozenset({"message", "receipt", "notification", "ack"})
@@ -262,126 +259,26 @@ class Chaos:
         wrong, cast = self.outcome.wrong, self.cast
         wrong += await self._leftovers()
         wrong += self._unanswered()
-        readers = cast.readers()
-        self._note_texts_of_the_bot(readers)
         for name, waton in cast.watons.items():
             failed = [trace for trace in waton.peer.traces if trace.name in _FAILURES and not _is_network(trace)]
             wrong += [f"{name}: {trace.name} {trace.detail}" for trace in failed[:5]]
-        for reader in readers:
-            verdict = cast.ledger.judge(reader)
-            verdict = self._fair_to_baileys(verdict) if reader is cast.bot.reader else self._fair_to_others(verdict)
+        judge = Judge(cast, self._promised, self._texts_of_the_bot())
+        for verdict in judge.verdicts():
             wrong += verdict.lines()
             for body in [*verdict.missing, *verdict.doubled, *verdict.disordered, *verdict.changed, *verdict.asked][:2]:
                 self.outcome.excerpts[body] = self._excerpt(body)
+        self.outcome.figures = judge.figures
 
-    def _fair_to_others(self, verdict: Verdict) -> Verdict:
-        """Only what Baileys wrote may have had to be asked for again."""
-        own = [body for body in verdict.asked if _is_by_baileys(body)]
-        figures = self.outcome.figures
-        figures["could not be read by others at first"] = figures.get("could not be read by others at first", 0) + len(
-            own
-        )
-        return replace(verdict, asked=tuple(body for body in verdict.asked if body not in own))
-
-    def _note_texts_of_the_bot(self, readers: Sequence[Reader]) -> None:
-        """What the server has of Baileys' texts is owed to everybody; the others Baileys lost on the way out."""
-        others = [reader for reader in readers if reader is not self.cast.bot.reader]
-        taken = {id for reader in others for id in (*reader.unread, *(known for known, _ in reader.told))}
+    def _texts_of_the_bot(self) -> list[Text]:
         chats = [chat for chat, members in self.cast.chats.items() if "Cal" in members]
-        texts = [Text(self.outcome.seed, chat, "Cal", number) for chat in chats for number in range(self.size.each)]
-        for text in texts:
-            if text.id in taken:
-                self.cast.ledger.say(text.id, text)
-        lost = [text for text in texts if text.id in self._promised and text.id not in taken]
-        self.outcome.figures["said to be sent, and never written to the server"] = len(lost)
-
-    def _fair_to_baileys(self, verdict: Verdict) -> Verdict:
-        """What is left of a verdict on Baileys when what it did itself is only counted; the test says why."""
-        figures = self.outcome.figures
-        wire = BaileysWire.of(self.cast.traces, self.cast.phones["Cal"].account.pn.user)
-        ids = {str(text): id for id, text in self.cast.ledger.said.items()}
-        own = [body for body in verdict.missing if _is_by_baileys(body)]
-        untold = [body for body in verdict.missing if body not in own and ids[body] in wire.acknowledged]
-        known = [body for body in verdict.missing if body not in own and wire.calls_known(ids[body])]
-        figures["its own, never told"] = len(own)
-        figures["acknowledged, and never told"] = len(untold)
-        figures["called known when delivered again, and never told"] = len(set(known) - set(untold))
-        figures["told more than once"] = len(verdict.doubled)
-        figures["told after a later one"] = len(verdict.disordered)
-        figures["told as unreadable"] = self.cast.bot.stubs
-        figures["connections closed"] = self.cast.bot.closes
-        delivered = [str(self.cast.ledger.said[id]) for id in wire.delivered if id in self.cast.ledger.said]
-        return Verdict(
-            verdict.reader,
-            tuple(body for body in verdict.missing if body not in {*own, *untold, *known}),
-            (),
-            tuple(body for body in verdict.changed if not _is_by_baileys(body)),
-            tuple(disorder(delivered)),
-        )
+        return [Text(self.outcome.seed, chat, "Cal", number) for chat in chats for number in range(self.size.each)]
 
     def _excerpt(self, body: str) -> list[str]:
         ids = [id for id, text in self.cast.ledger.said.items() if str(text) == body]
         return [_line(trace) for trace in self.cast.traces if trace.id in ids or any(id in trace.detail for id in ids)]
 
 
-@dataclass(frozen=True, slots=True)
-class BaileysWire:
-    """What passed between the lab and Baileys."""
-
-    acknowledged: frozenset[str]
-    """Ids of the messages that it receipted, as one does with what one could read."""
-    refused: Mapping[str, str]
-    """Errors of its acknowledgements, the last for each message."""
-    delivered: tuple[str, ...]
-    """Ids of the messages that were written to it, in order, repeats included."""
-
-    def calls_known(self, id: str) -> bool:
-        """It has this message already, it says, and it was indeed delivered more than once."""
-        return self.refused.get(id) == _KNOWN and self.delivered.count(id) > 1
-
-    @staticmethod
-    def of(traces: Sequence[Trace], user: str) -> BaileysWire:
-        """Read from the lab's traces; user: the phone number Baileys logs in with."""
-        logins = {
-            trace.connection
-            for trace in traces
-            if trace.name == "client_payload" and str(parse_payload(trace.data).username) == user
-        }
-        mine = [trace for trace in traces if trace.connection in logins and trace.layer is Layer.NODE]
-        ends = _ends(traces)
-        sent = [
-            trace for trace in mine if trace.way is Way.OUT and trace.seq < ends.get(trace.connection, trace.seq + 1)
-        ]
-        came = [trace for trace in mine if trace.way is Way.IN]
-        receipts = [trace.id for trace in came if trace.name == "receipt" and trace.kind != ReceiptType.RETRY]
-        acks = {trace.id: get_text(decode_node(trace.data), "error") for trace in came if trace.name == "ack"}
-        return BaileysWire(
-            frozenset(receipts),
-            {id: error for id, error in acks.items() if error is not None},
-            tuple(trace.id for trace in sent if trace.name == "message"),
-        )
-
-
-def _ends(traces: Sequence[Trace]) -> dict[int, int]:
-    """Where the first fault that ends a connection is, by connection: what is traced behind it got nowhere."""
-    found: dict[int, int] = {}
-    for trace in traces:
-        if trace.name == FAULT and trace.kind in _DEADLY:
-            found.setdefault(trace.connection, trace.seq)
-    return found
-
-
-_DEADLY = frozenset(Kind) - GENTLE - QUEUED_ONLY - {Kind.LOST_ACK, Kind.LOST_ANSWER}
-
-
-_KNOWN = "487"
-"""What Baileys says of a prekey message whose key it has spent. Source: Baileys Socket/messages-recv.ts."""
 _FAILURES = frozenset({"lane.failed", "step.failed", "commit.failed", "ack.failed", "handler.failed", "outbox.failed"})
-
-
-def _is_by_baileys(body: str) -> bool:
-    text = Text.parse(body)
-    return text is not None and text.sender == "Cal"
 
 
 def _is_network(trace: Trace) -> bool:

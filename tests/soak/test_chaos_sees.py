@@ -1,8 +1,7 @@
-"""Chaos sees what it is there to see: with a flaw put into the product, some seed soon fails."""
+"""Chaos sees what it is there to see: with a flaw put into the product, some seed soon fails. Part of `make soak`."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from tests.soak.chaos import SMALL, run
 pytestmark = [
     pytest.mark.peer,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(os.environ.get("WATON_SOAK") != "1", reason="takes minutes; WATON_SOAK=1 runs it"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 require("baileys")
