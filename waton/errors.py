@@ -222,6 +222,20 @@ class UntrustedIdentity(WatonError):
         return f"{self.jid!r} came with another identity key than the one we know"
 
 
+class UnvouchedCompanion(WatonError):
+    """No phone stands for the key that the companion `jid` comes with, though it has to (ADV)."""
+
+    def __init__(self, jid: Jid, *, is_missing: bool) -> None:
+        self.jid = jid
+        self.is_missing = is_missing
+        """No device identity came with the key; False when one came and does not verify."""
+        super().__init__(jid)
+
+    def __str__(self) -> str:
+        why = "none came" if self.is_missing else "it does not verify"
+        return f"device {self.jid.device} has no device identity signed by its phone: {why}"
+
+
 class IqError(WatonError):
     """The server answered an iq with type=error: `code`, `text` and the whole `node`."""
 

@@ -83,6 +83,8 @@ class RecordKind(StrEnum):
     """key: message id; value: HistorySyncNotification protobuf, as it came."""
     SENT_MESSAGE = "sent_message"
     """key: message id; value: what is needed to encrypt it again for a device that could not read it."""
+    MISSED = "missed"
+    """key: message id; there while devices that it was not made for have yet to get it."""
     OUTBOX = "outbox"
     """key: number of the unit that made it (16 digits) and message id; value: the stanza, until acknowledged."""
     RECEIVED = "received"

@@ -183,6 +183,7 @@ class Account:
         await asyncio.sleep(0)  # these ask before we say that we are there, as Baileys does; the answers can wait
         await self.announce(is_online=client.config.announces)
         await self._say_session()
+        client.background(client.missed.open())
         await client.retries.open()
 
     async def announce(self, *, is_online: bool) -> None:

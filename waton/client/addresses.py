@@ -55,6 +55,12 @@ class Reader(Protocol):
 # --- asking -----------------------------------------------------------------------------------------------------------
 
 
+def person(jid: Jid) -> Jid:
+    """A person's address without a device, and not a hosted one; any other address as it is, without a device."""
+    server = _PLAIN.get(jid.server)
+    return jid.bare if server is None else Jid(jid.user, server)
+
+
 async def canonical(reader: Reader, jid: Jid) -> Jid:
     """The address a device's session lives under: its LID if known, else the address itself."""
     if jid.server not in _LID_OF:
@@ -97,7 +103,7 @@ async def known_as(reader: Reader, jids: Iterable[Jid]) -> frozenset[Jid]:
     """Every address these people are known to have, each without a device."""
     people = list(jids)
     others = await alternate_many(reader, people)
-    return frozenset(form for jid in (*people, *others.values()) for form in (jid.bare, _plain(jid)))
+    return frozenset(form for jid in (*people, *others.values()) for form in (jid.bare, person(jid)))
 
 
 async def forms(reader: Reader, jids: Iterable[Jid]) -> frozenset[str]:
@@ -105,7 +111,7 @@ async def forms(reader: Reader, jids: Iterable[Jid]) -> frozenset[str]:
 
     They are the names of the locks to hold while such records are read and written; see Client.hold.
     """
-    people = {_plain(jid) for jid in jids}
+    people = {person(jid) for jid in jids}
     names = await canonical_many(reader, people)
     return frozenset(str(jid) for jid in people | set(names.values()))
 
@@ -145,7 +151,7 @@ async def learn_many(
     Returns:
         those that were news, as plain addresses without a device.
     """
-    told = {_plain(pn): _plain(lid) for pn, lid in pairs if _is_pair(pn, lid)}
+    told = {person(pn): person(lid) for pn, lid in pairs if _is_pair(pn, lid)}
     if not told:
         return []
     known = await step.load_many(RecordKind.LID_MAPPING, map(_key, told))
@@ -231,14 +237,8 @@ def _is_pair(pn: Jid, lid: Jid) -> bool:
     return pn.server in _LID_OF and lid.server in _PN_OF and bool(pn.user) and bool(lid.user)
 
 
-def _plain(jid: Jid) -> Jid:
-    """A person's address without a device, and not a hosted one; any other address as it is, without a device."""
-    server = _PLAIN.get(jid.server)
-    return jid.bare if server is None else Jid(jid.user, server)
-
-
 def _key(jid: Jid) -> str:
-    return str(_plain(jid))
+    return str(person(jid))
 
 
 def _other(jid: Jid, record: bytes) -> Jid:

@@ -34,6 +34,7 @@ from waton.client.lanes import Lanes
 from waton.client.locks import KeyedLocks
 from waton.client.messages import Sender, SendResult
 from waton.client.messages_recv import Receiver
+from waton.client.missed import Missed
 from waton.client.outbox import Entry, Outbox
 from waton.client.people import People
 from waton.client.prekeys import ROTATE_EVERY
@@ -91,8 +92,6 @@ class ClientConfig:
     """Shake hands in one round trip with a server that is known from before; False always does it in full."""
     resend_after: float = 20.0
     """What is not acknowledged for so long is written again; after twice as long the connection is dead."""
-    resume: bool = True
-    """Begin with a Noise IK handshake when the server's key is known from before."""
     max_retries: int = 5
     """How often one message is asked for again, and given again to one device."""
     retry_delay: float = 0.25
@@ -107,6 +106,9 @@ class ClientConfig:
     are acknowledged; sender keys in them are lost. What tells of keys, devices and groups is always taken."""
     identity_policy: IdentityPolicy = IdentityPolicy.TRUST
     """What to do when somebody comes with another identity key. Told by an event in any case."""
+    takes_unvouched: bool = False
+    """Believe the server where a companion comes without its phone's word (device-identity), as other clients do. What
+    does not verify is never believed."""
     rotate_every: float = ROTATE_EVERY
     """How old a signed prekey gets."""
     handler_timeout: float | None = 30.0
@@ -163,6 +165,7 @@ class Client:
         self.groups = Groups(self)
         self.decryption = Decryption(self)
         self.retries = Retries(self)
+        self.missed = Missed(self)
         self.outbox = Outbox(self, self._settle)
         self.sender = Sender(self)
         self.receiver = Receiver(self)
@@ -240,6 +243,11 @@ class Client:
         """One of our own account's addresses, any device."""
         mine = self.credentials
         return any(own is not None and own.bare == jid.bare for own in (mine.me, mine.lid))
+
+    def is_this_device(self, jid: Jid) -> bool:
+        """This very device, by either of its addresses."""
+        me = self.credentials.me
+        return self.is_me(jid) and me is not None and jid.device == me.device
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber` with every event, on the client's loop; returns the way to stop that."""

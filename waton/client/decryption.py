@@ -20,7 +20,7 @@ from waton._core import PreKeyMessage
 from waton.client import addresses, prekeys
 from waton.client.envelope import Envelope, message_place
 from waton.client.event_pipeline import Step
-from waton.errors import DecodeError, DecryptError, DecryptReason, StorageError, UntrustedIdentity
+from waton.errors import DecodeError, DecryptError, DecryptReason, StorageError, UntrustedIdentity, UnvouchedCompanion
 from waton.jid import Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import message as content
@@ -29,7 +29,7 @@ from waton.protocol.binary_node import get_jid, get_text
 from waton.protocol.group_cipher import GroupCipher, sender_key_name
 from waton.protocol.message_secret import unseal_bot_message
 from waton.protocol.signal_repo import EncType
-from waton.protocol.stanza.message import Enc
+from waton.protocol.stanza.message import Enc, IncomingMessage
 from waton.utils.padding import unpad
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ MALFORMED = "malformed"
 """Reason of a plaintext that is no message."""
 UNTRUSTED = "untrusted_identity"
 """Reason of a message under a changed identity that the client's policy does not take."""
+UNVOUCHED = "unvouched"
+"""Reason of a message by a companion whose key is new to us, and for which its phone does not stand."""
 _ORDER: dict[str, int] = {EncType.PKMSG: 0, EncType.MSG: 0, EncType.SKMSG: 1}
 _MOST_ENCS = 16
 """Ciphertexts looked at in one stanza; no client sends more than three."""
@@ -62,7 +64,7 @@ class Unopened:
 
     enc: Enc
     reason: str
-    """DecryptReason's spelling, or DECODE, MALFORMED or UNTRUSTED."""
+    """DecryptReason's spelling, or DECODE, MALFORMED, UNTRUSTED or UNVOUCHED."""
 
     @property
     def is_duplicate(self) -> bool:
@@ -111,6 +113,8 @@ class Decryption:
                 reading.unopened.append(Unopened(enc, DECODE))
             except UntrustedIdentity:
                 reading.unopened.append(Unopened(enc, UNTRUSTED))
+            except UnvouchedCompanion:
+                reading.unopened.append(Unopened(enc, UNVOUCHED))
             else:
                 await self._take(step, reading, envelope, enc, plain)
         return reading
@@ -128,7 +132,7 @@ class Decryption:
         author = envelope.stanza.author
         # Only people's devices have sessions; a bot's or a newsletter's name would read as somebody's number.
         if enc.type in (EncType.PKMSG, EncType.MSG) and author.is_user:
-            return unpad(await self._open_session(step, author, enc))
+            return unpad(await self._open_session(step, envelope.stanza, enc))
         if enc.type == EncType.SKMSG and _has_sender_keys(envelope.chat) and author.is_user:
             return unpad(await self._open_group(step, envelope.chat, author, enc))
         if enc.type == EncType.MSMSG:
@@ -158,16 +162,17 @@ class Decryption:
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 
-    async def _open_session(self, step: Step, author: Jid, enc: Enc) -> bytes:
+    async def _open_session(self, step: Step, stanza: IncomingMessage, enc: Enc) -> bytes:
+        author = stanza.author
         key = signal_address(await addresses.canonical(step, author))
         record = await step.load(RecordKind.SESSION, key)
         try:
-            return await self._step(step, author, key, record, enc)
+            return await self._step(step, stanza, key, record, enc)
         except DecryptError as error:
             other = await self._left_behind(step, author, key, error)
             if other is None:
                 raise
-            plain = await self._step(step, author, key, await step.load(RecordKind.SESSION, other), enc)
+            plain = await self._step(step, stanza, key, await step.load(RecordKind.SESSION, other), enc)
             step.save(RecordKind.SESSION, other, None)
             step.transition("migration", "other address", "canonical", kind="session")
             return plain
@@ -180,17 +185,22 @@ class Decryption:
         name = None if other is None else signal_address(other)
         return name if name != key and name and await step.load(RecordKind.SESSION, name) is not None else None
 
-    async def _step(self, step: Step, author: Jid, key: str, record: bytes | None, enc: Enc) -> bytes:
+    async def _step(self, step: Step, stanza: IncomingMessage, key: str, record: bytes | None, enc: Enc) -> bytes:
+        author = stanza.author
         trusted = await step.load(RecordKind.IDENTITY, key)
         try:
             opened = await self._decrypt(step, author, record, trusted, enc)
         except UntrustedIdentity as error:
             # It is authentic: whoever wrote it holds the new key. Whether we take it is the client's policy.
-            await self._client.identities.take(step, author, key, error)
+            await self._client.identities.take(step, author, key, error, stanza.device_identity)
             trusted = error.new
             opened = await self._decrypt(step, author, record, trusted, enc)
+        if opened.identity_key is not None and trusted is None:
+            await self._client.identities.meet(step, author, key, opened.identity_key, stanza.device_identity)
         step.save(RecordKind.SESSION, key, opened.record)
-        await self._note(step, key, opened, trusted)
+        if opened.spent_prekey_id is not None:
+            await prekeys.spend(step, opened.spent_prekey_id)
+        step.transition("ratchet", "ready", "advanced")
         return opened.plaintext
 
     async def _decrypt(
@@ -223,14 +233,6 @@ class Decryption:
         signed = await step.load(RecordKind.SIGNED_PREKEY, str(named.signed_prekey_id))
         once = None if named.prekey_id is None else await step.load(RecordKind.PREKEY, str(named.prekey_id))
         return signal_repo.PreKeyLookup(signed_prekey_private=signed, prekey_private=once)
-
-    async def _note(self, step: Step, key: str, opened: signal_repo.Decrypted, trusted: bytes | None) -> None:
-        if opened.identity_key is not None and trusted is None:
-            step.save(RecordKind.IDENTITY, key, opened.identity_key)
-            step.transition("identity", "unknown", "known")
-        if opened.spent_prekey_id is not None:
-            await prekeys.spend(step, opened.spent_prekey_id)
-        step.transition("ratchet", "ready", "advanced")
 
     # --- sender keys --------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from waton.client import addresses
+from waton.client.companions import check_companion
 from waton.client.event_pipeline import Step
 from waton.client.events import IdentityChanged
 from waton.client.identity_change_handler import (
@@ -25,7 +26,7 @@ from waton.client.identity_change_handler import (
     handle_identity_change,
     refresh_remembered,
 )
-from waton.errors import IqError, UntrustedIdentity
+from waton.errors import IqError, UntrustedIdentity, UnvouchedCompanion
 from waton.jid import Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol.binary_node import Node, decode_node, encode_node, get_int, require_text
@@ -55,12 +56,20 @@ class Identities:
 
     # --- keys that come -----------------------------------------------------------------------------------------------
 
-    async def take(self, step: Step, device: Jid, key: str, error: UntrustedIdentity) -> None:
+    async def meet(self, step: Step, device: Jid, key: str, new: bytes, vouched: bytes | None) -> None:
+        """A key of a device of which none was known. Raises UnvouchedCompanion."""
+        await self._check(step, device, new, vouched)
+        step.save(RecordKind.IDENTITY, key, new)
+        step.transition("identity", "unknown", "known")
+
+    async def take(self, step: Step, device: Jid, key: str, error: UntrustedIdentity, vouched: bytes | None) -> None:
         """A message of this device was authenticated under another key than the known one.
 
         Raises:
             UntrustedIdentity: the policy does not take it; what is to be told is in the step.
+            UnvouchedCompanion: its phone does not stand for it.
         """
+        await self._check(step, device, error.new, vouched)
         decision = decide_identity(self.policy, error.old, error.new, authenticated=True)
         if decision.may_use:
             await self._changed(step, device, key, error.new)
@@ -69,14 +78,20 @@ class Identities:
         if not decision.may_use:
             raise error
 
-    async def take_bundle(self, step: Step, device: Jid, key: str, new: bytes) -> None:
-        """The server hands out this key for a device. Raises UntrustedIdentity."""
+    async def take_bundle(self, step: Step, device: Jid, key: str, new: bytes, vouched: bytes | None) -> None:
+        """The server hands out this key for a device. Raises UntrustedIdentity, UnvouchedCompanion."""
         known = await step.load(RecordKind.IDENTITY, key)
         if known is None:
-            step.save(RecordKind.IDENTITY, key, new)
-            step.transition("identity", "unknown", "known")
+            await self.meet(step, device, key, new, vouched)
         elif known != new:
-            await self.take(step, device, key, UntrustedIdentity(device, known, new))
+            await self.take(step, device, key, UntrustedIdentity(device, known, new), vouched)
+
+    async def _check(self, step: Step, device: Jid, new: bytes, vouched: bytes | None) -> None:
+        try:
+            await check_companion(step, device, new, vouched)
+        except UnvouchedCompanion as error:
+            if not (error.is_missing and self._client.config.takes_unvouched):
+                raise
 
     async def _changed(self, step: Step, device: Jid, key: str, new: bytes | None) -> None:
         """new: the key that counts from now on; None for whichever comes next."""
@@ -225,5 +240,5 @@ class Identities:
         async with client.hold([jid]), client.pipeline.step() as step:
             key = signal_address(await addresses.canonical(step, jid))
             record = await step.load(RecordKind.SESSION, key)
-            opened = await client.sessions.open(step, jid, key, record, bundle)
+            opened = await client.sessions.open(step, jid, key, record, bundle, bundles.vouched.get(jid))
             step.save(RecordKind.SESSION, key, opened)

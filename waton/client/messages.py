@@ -38,7 +38,7 @@ from waton.protocol.message_labels import Labels, labels_of
 from waton.protocol.participant_hash import participant_hash
 from waton.protocol.reporting_token import reporting_node
 from waton.protocol.signal_repo import EncType
-from waton.protocol.stanza.group import GroupMetadata
+from waton.protocol.stanza.group import AddressingMode, GroupMetadata
 from waton.protocol.stanza.message import Enc, OutgoingMessage
 from waton.protocol.trace import Layer, Way
 from waton.utils.padding import pad
@@ -160,9 +160,14 @@ class Sender:
             me = self._own_address(to)
         return _Outgoing(id, to, me, complete)
 
-    def _own_address(self, to: Jid) -> Jid:
+    def own_address(self, sent: SentMessage) -> Jid:
+        """Our own device, as the conversation of a message of ours addresses it."""
+        return self._own_address(sent.chat, sent.addressing_mode)
+
+    def _own_address(self, to: Jid, addressing_mode: str | None = None) -> Jid:
         mine = self._client.credentials
-        own = mine.lid if to.is_lid and mine.lid is not None else mine.me
+        by_lid = to.is_lid or addressing_mode == AddressingMode.LID
+        own = mine.lid if by_lid and mine.lid is not None else mine.me
         if own is None:
             raise LocalProtocolError("not paired")
         return own
@@ -218,7 +223,7 @@ class Sender:
         outgoing.devices = tuple(devices)
         targets: list[Target] = []
         for device in devices:
-            if client.is_me(device) and device.device == me.device:
+            if client.is_this_device(device):
                 continue
             body = wrapped if client.is_me(device) else plain
             targets.append(Target(device, pad(body, self._entropy(1)[0])))
@@ -231,7 +236,7 @@ class Sender:
         metadata, record = await client.groups.snapshot(group)
         devices = await client.groups.devices(metadata)
         outgoing.devices = tuple(devices)
-        others = [jid for jid in devices if takes_part(jid) and not self._is_this_device(jid)]
+        others = [jid for jid in devices if takes_part(jid) and not client.is_this_device(jid)]
         guess = await client.groups.lacking(group, outgoing.me, others)
         bundles = await client.sessions.bundles_for(guess)
         async with client.hold([group, *guess]), client.pipeline.step() as step:
@@ -272,10 +277,6 @@ class Sender:
             expiration=metadata.ephemeral or None,
         )
         return self._store(step, outgoing, stanza)
-
-    def _is_this_device(self, jid: Jid) -> bool:
-        mine = self._client.credentials.me
-        return self._client.is_me(jid) and mine is not None and jid.device == mine.device
 
     # --- storing ------------------------------------------------------------------------------------------------------
 
@@ -318,6 +319,7 @@ class Sender:
             addressing_mode=stanza.addressing_mode,
             ephemeral=stanza.expiration,
             devices=outgoing.readers,
+            phash=outgoing.phash,
         )
         step.save(RecordKind.SENT_MESSAGE, outgoing.id, sent.to_bytes(), until=sent.until)
         key = MessageKey(outgoing.to, outgoing.id, True, outgoing.me)
@@ -417,9 +419,11 @@ class Sender:
         error, t = get_int(node, "error"), get_int(node, "t")
         status = MessageStatus.SERVER_ACK if error is None else MessageStatus.ERROR
         step.save(RecordKind.SENT_MESSAGE, id, sent.got_to(status).to_bytes(), until=sent.until)
+        if sent.phash and get_text(node, "phash") not in (None, sent.phash):
+            self._client.missed.note(step, id, sent.until)
         if sent.category == PEER_CATEGORY:
             return
-        key = MessageKey(sent.chat, id, True, self._own_address(sent.chat))
+        key = MessageKey(sent.chat, id, True, self.own_address(sent))
         when = t if t is not None else int(self._client.clock.now())
         step.emit(MessagesUpdate(key, status, SERVER, when, error=error))
         step.transition("message", "pending", status.name.lower(), id=id)
@@ -427,7 +431,7 @@ class Sender:
     async def _result(self, outgoing: _Outgoing, answer: Node) -> SendResult:
         theirs = get_text(answer, "phash") or ""
         ours = outgoing.phash
-        result = SendResult(
+        return SendResult(
             outgoing.id,
             get_int(answer, "t") or int(self._client.clock.now()),
             outgoing.readers,
@@ -436,9 +440,6 @@ class Sender:
             ours,
             theirs if theirs != ours else "",
         )
-        if result.server_phash:
-            self._client.background(self._serve_the_rest(outgoing))
-        return result
 
     async def _known(self, id: str, sent: SentMessage, entry: Entry | None) -> SendResult:
         """What became of an id that was sent before."""
@@ -449,21 +450,6 @@ class Sender:
             raise QueryTimeout(id, 0)  # on its way to the disk still
         refused = sent.status is MessageStatus.ERROR
         return SendResult(id, sent.at, sent.devices, error=_REFUSED_EARLIER if refused else None)
-
-    async def _serve_the_rest(self, outgoing: _Outgoing) -> None:
-        """The server knows other devices than we did: ask anew, and send to those that were not reached."""
-        client, to = self._client, outgoing.to
-        for user in {jid.bare for jid in outgoing.devices}:
-            client.devices.forget(user)
-        if to.is_group:
-            now = await client.groups.devices(await client.groups.metadata(to, fresh=True))
-        else:
-            found = await client.people.devices_of([to, outgoing.me])
-            now = [jid for result in found.values() for jid in result.device_jids()]
-        reached = set(outgoing.devices)
-        for device in [jid for jid in now if jid not in reached and takes_part(jid)]:
-            if not self._is_this_device(device):
-                await client.retries.send_to(outgoing.id, device)
 
 
 __all__ = ["SendResult", "Sender"]

@@ -43,6 +43,8 @@ class Failure(StrEnum):
     MALFORMED = "malformed"
     """It was decrypted, and is no Message."""
     UNTRUSTED_IDENTITY = "untrusted_identity"
+    UNVOUCHED = "unvouched"
+    """A companion opened a session with a key for which its phone does not stand."""
     UNKNOWN_COMPANION = "unknown_companion"
     """A device that its owner's list does not name, with a key we do not have."""
     UNAVAILABLE = "unavailable"
@@ -126,6 +128,12 @@ FAILURES: Mapping[Failure, FailureRule] = MappingProxyType(
         Failure.UNKNOWN_COMPANION: _asked(
             RetryReason.UNKNOWN_COMPANION_NO_PREKEY,
             "a device new to us opens a session with our keys",
+            keys=True,
+            session=False,
+        ),
+        Failure.UNVOUCHED: _asked(
+            RetryReason.ADV_FAILURE,
+            "a resend brings the device identity, and our keys make it open a session",
             keys=True,
             session=False,
         ),

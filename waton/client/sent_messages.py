@@ -54,6 +54,8 @@ class SentMessage:
     devices: tuple[Jid, ...] = ()
     """Who got a ciphertext of their own, or could read the group's."""
     status: MessageStatus = MessageStatus.PENDING
+    phash: str = ""
+    """The participant hash of the devices it was made for; "" in records of earlier versions."""
 
     @property
     def until(self) -> float:

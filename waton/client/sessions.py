@@ -17,11 +17,18 @@ from typing import TYPE_CHECKING
 from waton._core import PreKeyBundle, session_archive, session_is_open
 from waton.client import addresses
 from waton.client.event_pipeline import Step
-from waton.errors import DecryptError, InvalidSignature, IqError, RemoteProtocolError, StorageError, UntrustedIdentity
+from waton.errors import (
+    DecryptError,
+    InvalidSignature,
+    IqError,
+    RemoteProtocolError,
+    StorageError,
+    UntrustedIdentity,
+    UnvouchedCompanion,
+)
 from waton.jid import Jid, signal_address
 from waton.ports import RecordKind
 from waton.protocol import signal_repo
-from waton.protocol.adv import verify_companion
 from waton.protocol.binary_node import Node, content_bytes, get_jid, get_text, require_child
 from waton.protocol.stanza import encrypt, iq
 from waton.protocol.stanza.message import Enc
@@ -31,6 +38,8 @@ if TYPE_CHECKING:
 
 BUNDLES_AT_ONCE = 200
 """Devices in one question for bundles."""
+_NOT_SEALED = (InvalidSignature, DecryptError, StorageError, UntrustedIdentity, UnvouchedCompanion)
+"""What costs a device its ciphertext, and nobody else's."""
 _IDENTITY = "identity"
 """Why bundles are asked for of devices that there are sessions with. Source: Baileys assertSessions."""
 
@@ -156,10 +165,9 @@ class Sessions:
                 record = records.get(key)
                 bundle = bundles.found.get(target.wire)
                 if bundle is not None and not _is_usable(record):
-                    await self._check_companion(step, target.wire, bundle, bundles.vouched.get(target.wire))
-                    record = await self.open(step, target.wire, key, record, bundle)
+                    record = await self.open(step, target.wire, key, record, bundle, bundles.vouched.get(target.wire))
                 done = signal_repo.encrypt(record or b"", target.plain)
-            except (InvalidSignature, DecryptError, StorageError, UntrustedIdentity) as error:
+            except _NOT_SEALED as error:
                 sealed.skipped.setdefault(target.wire, str(error))
                 continue
             records[key] = done.record
@@ -168,11 +176,14 @@ class Sessions:
             sealed.skipped.pop(target.wire, None)
         return sealed
 
-    async def open(self, step: Step, device: Jid, key: str, record: bytes | None, bundle: PreKeyBundle) -> bytes:
+    async def open(
+        self, step: Step, device: Jid, key: str, record: bytes | None, bundle: PreKeyBundle, vouched: bytes | None
+    ) -> bytes:
         """A record with a fresh session from this bundle; saved by the caller.
 
         Raises:
             InvalidSignature: the signed prekey is not signed by the bundle's identity key.
+            UnvouchedCompanion: the key is new, and the phone does not stand for it by `vouched`.
             UntrustedIdentity: that key is another than the known one, and the client's policy does not take it.
         """
         local = signal_repo.LocalIdentity.of(self._client.credentials)
@@ -181,18 +192,9 @@ class Sessions:
             opened = signal_repo.open_session(record, bundle, local, entropy=entropy)
         except StorageError:  # damaged: nothing in it can be kept
             opened = signal_repo.open_session(None, bundle, local, entropy=entropy)
-        await self._client.identities.take_bundle(step, device, key, bundle.identity_key)
+        await self._client.identities.take_bundle(step, device, key, bundle.identity_key, vouched)
         step.transition("session", "none", "open", device=device.device)
         return opened
-
-    async def _check_companion(self, step: Step, device: Jid, bundle: PreKeyBundle, vouched: bytes | None) -> None:
-        """Whether the phone stands for this companion, when we know the phone's key. Raises InvalidSignature."""
-        if device.device == 0 or vouched is None:
-            return
-        phone = signal_address(await addresses.canonical(step, device.bare))
-        account_key = await step.load(RecordKind.IDENTITY, phone)
-        if account_key is not None:
-            verify_companion(vouched, companion_identity=bundle.identity_key, account_key=account_key)
 
     async def archive(self, step: Step, device: Jid) -> None:
         """Put the open session aside: what we send next opens another, and what still comes in it can be read."""

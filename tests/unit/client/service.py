@@ -21,6 +21,7 @@ from waton.jid import Jid
 from waton.ports import RecordKind, Store, Transport
 from waton.protocol import message as content
 from waton.protocol import proto, signal_repo
+from waton.protocol.adv import verify_identity, vouch
 from waton.protocol.binary_node import Node, get_text, require_child, require_jid, require_text
 from waton.protocol.connection import NodeReceived
 from waton.protocol.credentials import Credentials, KeyPair
@@ -49,6 +50,23 @@ class Peer:
         self.once: dict[int, KeyPair] = {}
         self.group = GroupCipher()
         self.bundles = 0
+        self.word = b""
+        """The device identity that goes with its keys."""
+
+    def stands_for(self, companion: Peer) -> bytes:
+        """This phone's word for a companion, signed by both."""
+        secret = bytes(32)
+        container, _ = vouch(
+            self.keys.identity_key,
+            companion_identity=companion.keys.identity_key.public,
+            adv_secret=secret,
+            raw_id=1,
+            key_index=companion.jid.device,
+            timestamp=1_760_000_000,
+            entropy=self.dice.take(64),
+        )
+        mine = companion.keys.identity_key
+        return verify_identity(container, adv_secret=secret, identity=mine, entropy=self.dice.take(64)).account
 
     def bundle(self) -> Bundle:
         """Each with another one-time prekey."""
@@ -58,7 +76,7 @@ class Peer:
             self.keys.signed_prekey_id, self.keys.signed_prekey.public, self.keys.signed_prekey_signature
         )
         once = (self.bundles, self.once[self.bundles].public)
-        return Bundle(self.keys.registration_id, self.keys.identity_key.public, signed, once)
+        return Bundle(self.keys.registration_id, self.keys.identity_key.public, signed, once, self.word)
 
     def open(self, enc: Enc) -> proto.Message:
         """Read a ciphertext of its session with the client. Raises DecryptError."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -302,9 +301,9 @@ async def test_who_got_our_key_with_a_resend_costs_it_when_he_is_gone(world: Wor
     assert child(world.service.of("message")[-1], "enc")
 
 
-@pytest.mark.parametrize("word", [b"", b"\x0a\x01x", b"not the phone's word"])
-async def test_keys_that_somebody_else_s_phone_vouches_for_are_not_taken(world: World, word: bytes) -> None:
-    """With no word at all they are taken: whether every client sends one is not known."""
+@pytest.mark.parametrize("word", [b"", b"\x0a\x01x", b"not the phone's word", None])
+async def test_keys_of_a_companion_are_taken_by_its_phone_s_word_alone(world: World, word: bytes | None) -> None:
+    """None: the phone's own."""
     sent = await world.client.sender.send_text(ADA, "hello")
     companion = world.service.person(ADA.with_device(7))
     store = world.client.store
@@ -313,11 +312,12 @@ async def test_keys_that_somebody_else_s_phone_vouches_for_are_not_taken(world: 
     async with store.unit() as unit:
         also = SentMessage.from_bytes(record).also_to([companion.jid])
         unit.save(RecordKind.SENT_MESSAGE, sent.id, also.to_bytes())
-    keys = replace(companion.bundle(), device_identity=word)
+    companion.word = world.service.peers[ADA].stands_for(companion) if word is None else word
+    keys = companion.bundle()
     asked = RetryRequest(sent.id, companion.jid, 2, T, keys.registration_id, keys).to_node()
     attrs: dict[str, str | Jid | None] = {
         ("from" if name == "to" else name): value for name, value in asked.attrs.items()
     }
     await world.receive(Node("receipt", attrs, asked.content))
     assert len(world.service.of("ack")) == 1
-    assert len(world.service.of("message")) == (1 if word else 2)
+    assert len(world.service.of("message")) == (2 if word is None else 1)
