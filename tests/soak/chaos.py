@@ -19,11 +19,13 @@ from itertools import product
 from pathlib import Path
 
 from tests.soak.cast import NAMES, Cast, Waton, gather
-from tests.soak.judge import Judge
+from tests.soak.judge import DEADLY, Judge
 from tests.soak.ledger import Text
 from waton.errors import Disconnected, IqError, QueryTimeout, StorageError, WatonError
+from waton.lab.faults import TRACE as FAULT
 from waton.lab.schedules import Schedule
 from waton.ports import RecordKind
+from waton.protocol.binary_node import Node, decode_node
 from waton.protocol.stanza.iq import IqType
 from waton.protocol.trace import Layer, Trace, Way
 
@@ -274,10 +276,17 @@ class Chaos:
         return [Text(self.outcome.seed, chat, "Cal", number) for chat in chats for number in range(self.size.each)]
 
     def _excerpt(self, body: str) -> list[str]:
+        """All that is about a text, and what ended the connections it passed."""
         ids = [id for id, text in self.cast.ledger.said.items() if str(text) == body]
-        return [_line(trace) for trace in self.cast.traces if trace.id in ids or any(id in trace.detail for id in ids)]
+        mine = [one for one in self.cast.traces if one.id in ids or any(id in one.detail for id in ids)]
+        passed = {trace.connection for trace in mine if trace.connection}
+        faults = [
+            one for one in self.cast.traces if one.name == FAULT and one.kind in DEADLY and one.connection in passed
+        ]
+        return [_line(trace) for trace in sorted({one.seq: one for one in (*mine, *faults)}.values(), key=_seq)]
 
 
+_SHOWN = frozenset({"type", "count", "error", "jid", "offline", "t"})
 _FAILURES = frozenset({"lane.failed", "step.failed", "commit.failed", "ack.failed", "handler.failed", "outbox.failed"})
 
 
@@ -294,9 +303,23 @@ def _is_traffic(trace: Trace) -> bool:
     return trace.layer is Layer.NODE and trace.name in _TRAFFIC
 
 
+def _seq(trace: Trace) -> int:
+    return trace.seq
+
+
 def _line(trace: Trace) -> str:
     words = [f"{trace.at:.3f}", trace.layer.value, trace.way.value, trace.name, trace.kind, trace.sender]
-    return " ".join([*words, trace.recipient, f"#{trace.connection}", trace.detail])
+    more = trace.detail if trace.layer is not Layer.NODE else _shape(decode_node(trace.data))
+    return " ".join([*words, trace.recipient, f"#{trace.connection}", more])
+
+
+def _shape(node: Node) -> str:
+    """What a stanza holds, in short: attributes that say what became of it, and its children by name."""
+    shown = {name: value for name, value in node.attrs.items() if name in _SHOWN}
+    children = node.content if isinstance(node.content, list) else []
+    return " ".join(
+        [*(f"{name}={value}" for name, value in shown.items()), *(f"<{one.tag} {_shape(one)}>" for one in children)]
+    )
 
 
 __all__ = ["BIG", "SMALL", "Outcome", "Size", "run"]

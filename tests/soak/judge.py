@@ -7,6 +7,7 @@ a waton or a phone could have mended is left out.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ _KNOWN = "487"
 _GIVES_UP = 3
 """Requests for one message after which Baileys sends it no more: it counts each twice and stops at five.
 Source: Baileys Socket/messages-recv.ts."""
-_DEADLY = frozenset(Kind) - GENTLE - QUEUED_ONLY - {Kind.LOST_ACK, Kind.LOST_ANSWER}
+DEADLY = frozenset(Kind) - GENTLE - QUEUED_ONLY - {Kind.LOST_ACK, Kind.LOST_ANSWER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,19 @@ class BaileysWire:
 
 
 def _ends(traces: Sequence[Trace]) -> dict[int, int]:
-    """Where the first fault that ends a connection is, by connection: what is traced behind it got nowhere."""
+    """Where the first fault that ends a connection is, by connection: what is traced behind it got nowhere.
+
+    What is dropped on its way in says nothing: the other way goes on for a while.
+    """
     found: dict[int, int] = {}
     for trace in traces:
-        if trace.name == FAULT and trace.kind in _DEADLY:
+        if trace.name == FAULT and trace.kind in DEADLY and not _leaves_the_way_out(trace):
             found.setdefault(trace.connection, trace.seq)
     return found
+
+
+def _leaves_the_way_out(fault: Trace) -> bool:
+    return fault.kind == Kind.DROP and json.loads(fault.detail)["way"] == Way.IN
 
 
 def _requester(trace: Trace, world: World) -> str:

@@ -171,6 +171,7 @@ class Client:
         self.receiver = Receiver(self)
         self._dispatch = Dispatch(self)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closing = False
 
     # --- what the parts share ---------------------------------------------------------------------------------------
 
@@ -216,6 +217,9 @@ class Client:
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside everything else; it ends with the client at the latest, and its error is only traced."""
+        if self._is_closing:
+            work.close()
+            return
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -273,6 +277,7 @@ class Client:
 
     async def close(self) -> None:
         """Disconnect and finish what was received. The pairing stays. May be called twice."""
+        self._is_closing = True
         if self.status.now is not ConnectionStatus.IDLE or self.supervisor.is_started:
             await self.supervisor.stop()
             if self.status.now is not ConnectionStatus.CLOSED:

@@ -55,6 +55,7 @@ class Lab:
         self.authority = Authority.of(database, entropy)
         self.service = Service(World(database, clock, entropy, self.tracer), self.faults)
         self._runner: web.AppRunner | None = None
+        self._listeners: list[asyncio.Server] = []
         self._sockets: dict[Socket, asyncio.Task[None]] = {}
         self._restarting: asyncio.Task[None] | None = None
         self._is_restarting = asyncio.Lock()
@@ -129,15 +130,33 @@ class Lab:
     async def _bind(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
         if self._runner is None:
             raise LabError("the lab is stopped")
-        site = web.TCPSite(self._runner, host, port, ssl_context=context)
-        before = len(self._runner.addresses)
-        await site.start()
-        return int(self._runner.addresses[before][1])
+        if self._runner.server is None:
+            raise LabError("the lab is stopped")
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(
+            self._runner.server, host, port, ssl=context, backlog=128, reuse_address=True
+        )
+        self._listeners.append(listener)
+        return int(listener.sockets[0].getsockname()[1])
+
+    async def _stop_listening(self) -> None:
+        """Close the ports. asyncio would lose hold of a connection that it is accepting just then: those come first."""
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            for socket in listener.sockets:
+                with suppress(NotImplementedError):  # a loop that has no readers
+                    loop.remove_reader(socket.fileno())
+        for _ in range(2):
+            await asyncio.sleep(0)
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
 
     async def stop(self) -> None:
         """Close every connection, then the world. Clients see a closed socket and may reconnect to a later lab."""
         if self._restarting is not None:
             self._restarting.cancel()
+        await self._stop_listening()
         for socket in list(self._sockets):
             socket.finish(None)
         if self._sockets:
@@ -167,8 +186,7 @@ class Lab:
     async def _restart(self, pause: float) -> None:
         if self._runner is None:
             raise LabError("the lab is stopped")
-        for site in list(self._runner.sites):
-            await site.stop()
+        await self._stop_listening()
         for socket in list(self._sockets):
             socket.cut()
         if self._sockets:
