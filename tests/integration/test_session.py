@@ -17,6 +17,8 @@ from waton.api import LabHandle, Session
 from waton.client.events import ConnectionStatus, MessagesUpsert
 from waton.errors import CaptureError, LocalProtocolError, StorageError
 from waton.jid import Jid
+from waton.protocol.message import text_message
+from waton.protocol.stanza.receipt import ReceiptType
 
 
 @pytest.fixture
@@ -49,6 +51,21 @@ async def test_a_session_is_linked_by_a_code(lab: LabHandle, tmp_path: Path) -> 
         jid = await lab.phone.enter_code(code)
         await session.wait_open(20)
         assert session.me == jid
+
+
+async def test_the_client_s_verbs_are_the_session_s(lab: LabHandle, tmp_path: Path) -> None:
+    async with await paired(lab, tmp_path / "account") as session:
+        contact = lab.contact("Ada", replies=echo)
+        [found] = await session.on_whatsapp(f"+{contact.pn.user}")
+        assert (found.is_registered, found.lid) == (True, contact.lid)
+        reply = session.expect_message()
+        sent = await session.send(contact.lid, text_message("any message"))
+        received = await reply
+        assert (sent.is_accepted, received.text) == (True, "echo: any message")
+        await session.mark_read(received)
+        await session.send_receipts([received], ReceiptType.PLAYED)
+        assert await session.request_resend(received.key)
+        assert await session.trust(contact.lid) == 0, "nothing was held"
 
 
 async def test_connect_twice_gives_the_same_session_and_leaving_it_closes_it(lab: LabHandle, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def work_side_by_side(patch: pytest.MonkeyPatch) -> None:
         except Exception as error:  # noqa: BLE001  as in the lanes
             self._on_error("any", error)
 
-    async def submit(self: Lanes, name: str, job: Job) -> None:
+    async def submit(self: Lanes, name: str, job: Job, cost: int = 1) -> None:
         task = asyncio.create_task(work(self, job))
         tasks.add(task)
         task.add_done_callback(tasks.discard)

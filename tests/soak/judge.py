@@ -19,6 +19,7 @@ from waton.lab.schedules import GENTLE, QUEUED_ONLY, Kind
 from waton.lab.world import World
 from waton.protocol.binary_node import decode_node, get_jid, get_text
 from waton.protocol.client_payload import parse_payload
+from waton.protocol.stanza.message import OutgoingMessage
 from waton.protocol.stanza.receipt import ReceiptType
 from waton.protocol.trace import Layer, Trace, Way
 
@@ -43,6 +44,8 @@ class BaileysWire:
     """Ids of the messages that were written to it, in order, repeats included."""
     asked: Counter[tuple[str, str]]
     """How often it was asked for a message again, by (who asked, id)."""
+    made_for: Mapping[str, frozenset[str]]
+    """Names of the devices that its stanzas held a ciphertext for, by id; of a group's message there is none."""
 
     def calls_known(self, id: str) -> bool:
         """It has this message already, it says, and it was indeed delivered more than once."""
@@ -67,7 +70,25 @@ class BaileysWire:
             {id: error for id, error in acks.items() if error is not None},
             tuple(one.id for one in sent if one.name == "message"),
             Counter((_requester(one, world), one.id) for one in requests),
+            _made_for([one for one in came if one.name == "message"], world),
         )
+
+
+def _made_for(messages: Sequence[Trace], world: World) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for trace in messages:
+        sent = OutgoingMessage.from_node(decode_node(trace.data))
+        if sent.to.is_group or sent.category is not None:
+            continue
+        wires = [jid for jid, _ in sent.encs] if sent.bare is None else [sent.to]
+        names = {device_name(device.account.name, device.number) for device in map(world.locate, wires) if device}
+        found[trace.id] = found.get(trace.id, frozenset()) | names
+    return found
+
+
+def device_name(account: str, number: int) -> str:
+    """What a device is called among the readers: each account has a phone and at most one other."""
+    return f"{account}'s {'companion' if number else 'phone'}"
 
 
 def _ends(traces: Sequence[Trace]) -> dict[int, int]:
@@ -132,17 +153,24 @@ class Judge:
         """Only what Baileys wrote may have had to be asked for again, and only Baileys may not have given it."""
         ids = self._ids()
         asked = [body for body in verdict.asked if _is_own(body)]
+        name = device_name(reader.account, "phone" not in reader.name)
+        left_out = [
+            body
+            for body in verdict.missing
+            if _is_own(body) and name not in wire.made_for.get(ids[body], frozenset({name}))
+        ]
         given_up = [
             body
             for body in verdict.missing
             if _is_own(body) and ids[body] in reader.unread and wire.asked[reader.account, ids[body]] >= _GIVES_UP
         ]
         self._count("could not be read by others at first", len(asked))
+        self._count("encrypted for the others of its devices alone", len(left_out))
         self._count("asked for three times, and never given so that it could be read", len(given_up))
         return replace(
             verdict,
             asked=tuple(body for body in verdict.asked if body not in asked),
-            missing=tuple(body for body in verdict.missing if body not in given_up),
+            missing=tuple(body for body in verdict.missing if body not in given_up + left_out),
         )
 
     def _fair_to_baileys(self, verdict: Verdict, wire: BaileysWire) -> Verdict:

@@ -21,6 +21,8 @@ What Baileys does with it then nobody can mend from outside, so it is counted an
 - it acknowledges a message before it tells it, and drops what it holds back when its connection closes. So a text may
   be acknowledged and never told; or called known (error 487) when it is delivered again, and never have been told. The
   same goes for its own texts, and for those whose bytes it has written into a connection that was dead by then.
+- it may leave a device out of whose session it has none yet, and heeds no participant hash; nobody can ask for what was
+  never made for him.
 - it answers two requests for one message and no more. A phone that cannot read either answer is left without the text;
   a waton asks its own phone then.
 - it asks for a repeat of what is delivered twice, and tells a repeat like a new message: texts come twice, late, and as

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -26,7 +26,7 @@ from waton.capture.analysis import Analysis
 from waton.capture.journal import Journal
 from waton.capture.recorder import Recorder
 from waton.client.client import PRODUCTION_URL, Client, ClientConfig
-from waton.client.events import ConnectionStatus, ConnectionUpdate, Event, MessagesUpsert
+from waton.client.events import ConnectionStatus, ConnectionUpdate, Event, MessageKey, MessagesUpsert
 from waton.client.messages import SendResult
 from waton.errors import LabError, LocalProtocolError
 from waton.infra.clock import SystemClock
@@ -35,9 +35,12 @@ from waton.infra.loop_thread import LoopThread
 from waton.infra.storage_sqlite import SqliteStore
 from waton.infra.websocket import WebSocketConnector
 from waton.jid import Jid
+from waton.protocol import proto
 from waton.protocol.binary_node import Node
 from waton.protocol.message import message_id
 from waton.protocol.noise import PRODUCTION_ROOT
+from waton.protocol.stanza.receipt import ReceiptType
+from waton.protocol.stanza.usync import UserResult
 from waton.protocol.trace import Trace, Tracer
 
 if TYPE_CHECKING:
@@ -288,9 +291,29 @@ class Session:
         client = self.client
         return message_id(client.credentials.me, client.clock.now(), client.entropy.take(16))
 
-    async def mark_read(self, message: MessagesUpsert) -> None:
-        """Tell the author that a message was read."""
-        await self._hop(self.client.mark_read(message))
+    async def send(self, to: Jid | str, message: proto.Message, *, id: str | None = None) -> SendResult:
+        """Send any message, as send_text does a text."""
+        return await self._hop(self.client.send(address(to), message, id=id))
+
+    async def mark_read(self, *messages: MessagesUpsert) -> None:
+        """Tell the authors that messages were read. See Client.mark_read."""
+        await self._hop(self.client.mark_read(*messages))
+
+    async def send_receipts(self, messages: Iterable[MessagesUpsert], type: ReceiptType) -> None:
+        """Say of messages of others that they were read, played ... See Client.send_receipts."""
+        await self._hop(self.client.send_receipts([message.key for message in messages], type))
+
+    async def request_resend(self, key: MessageKey) -> str:
+        """Ask our phone for a message that could not be read; the question's id. See Client.request_resend."""
+        return await self._hop(self.client.request_resend(key))
+
+    async def trust(self, device: Jid, new: bytes | None = None) -> int:
+        """Take a device's new identity key, and read what was held because of it. See Client.trust."""
+        return await self._hop(self.client.trust(device, new))
+
+    async def on_whatsapp(self, *phones: str) -> list[UserResult]:
+        """Who of these phone numbers is on WhatsApp, and by which addresses. See Client.on_whatsapp."""
+        return await self._hop(self.client.on_whatsapp(*phones))
 
     async def send_node(self, node: Node) -> None:
         """Send any stanza as it is."""

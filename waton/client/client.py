@@ -151,7 +151,7 @@ class Client:
         self.status = Status(self)
         self.people = People(self)
         self._locks = KeyedLocks()
-        self.lanes = Lanes(self._report)
+        self.lanes = Lanes(self.report)
         self.drained = asyncio.Event()
         """Set when the server has said that the offline queue is empty."""
         prefix = entropy.take(4)
@@ -229,7 +229,7 @@ class Client:
         try:
             await work
         except Exception as error:  # noqa: BLE001  what runs beside must not take anything else with it
-            self._report("background", error)
+            self.report("background", error)
 
     def name_of(self, person: Jid) -> str | None:
         """The latest push name that this run has seen of somebody."""
@@ -428,7 +428,8 @@ class Client:
         """Take a stanza that answers no query; in the order of arrival. See Dispatch."""
         await self._dispatch.on_node(event)
 
-    def _report(self, lane: str, error: Exception) -> None:
+    def report(self, lane: str, error: Exception) -> None:
+        """Trace what went wrong where nobody waits for it."""
         detail = json.dumps({"lane": lane.partition(":")[0], "error": type(error).__name__})
         self.tracer.add(Layer.STATE, Way.LOCAL, "lane.failed", at=self.clock.now(), detail=detail)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from waton.client import addresses, node_events, notifications
 from waton.client.envelope import IncomingKind, classify_incoming_node
 from waton.client.events import OfflineDrained
+from waton.client.lanes import OVERHEAD
 from waton.errors import Disconnected, DisconnectReason, RemoteProtocolError
 from waton.jid import SERVER
 from waton.protocol.binary_node import Node, StanzaError, get_jid, get_text
@@ -41,7 +42,8 @@ class Dispatch:
             case IncomingKind.MESSAGE | IncomingKind.RECEIPT | IncomingKind.NOTIFICATION | IncomingKind.CALL:
                 await self._to_lane(event)
             case IncomingKind.ACK:
-                await self._client.lanes.submit("ack", lambda: self._client.outbox.on_ack(node, event.trace))
+                settle = self._client.outbox.on_ack
+                await self._client.lanes.submit("ack", lambda: settle(node, event.trace), OVERHEAD + event.size)
             case IncomingKind.IQ:
                 await self._on_iq(event)
             case IncomingKind.IB:
@@ -66,7 +68,7 @@ class Dispatch:
     async def _to_lane(self, event: NodeReceived) -> None:
         send = self._client.supervisor.live().send
         lane = await self._lane_of(event.node)
-        await self._client.lanes.submit(lane, lambda: self._handle(event, send))
+        await self._client.lanes.submit(lane, lambda: self._handle(event, send), OVERHEAD + event.size)
 
     async def _lane_of(self, node: Node) -> str:
         """What a stanza keeps its order within: its conversation, by the LID where that is known or told."""
@@ -117,7 +119,11 @@ class Dispatch:
             return False  # its handler refuses it
         is_own = sender is not None and self._client.is_me(sender)
         chat = recipient if is_own and recipient is not None else sender
-        return chat is not None and chat != SERVER and ignores(chat.bare)
+        try:
+            return chat is not None and chat != SERVER and ignores(chat.bare)
+        except Exception as error:  # noqa: BLE001  the user's own function may raise anything; the stanza is told then
+            self._client.report("ignores", error)
+            return False
 
     async def _on_call(self, event: NodeReceived, send: Send) -> None:
         try:

@@ -1,8 +1,10 @@
 """Lanes: strict order within a conversation, conversations side by side.
 
 A lane lives as long as it has work. Lanes outlive the connection that fed them: what was received is worked off even
-when the wire is gone. The total of waiting jobs is bounded; a reader that submits more waits, and so does the server
-behind it. A lane whose jobs never wait for anything lets the others have their turn now and then.
+when the wire is gone. What waits is bounded by its cost; a reader that submits more waits, and so does the server
+behind it. The bound is far above what a server lets go unacknowledged: a job may be waiting for an answer that comes
+behind all this, and would wait in vain once nothing is read. A lane whose jobs never wait for anything lets the others
+have their turn now and then.
 """
 
 from __future__ import annotations
@@ -15,6 +17,10 @@ from typing import Final, TypeAlias
 
 TURN: Final = 32
 """How much of one kind is done at a stretch before everything else on the loop has its turn."""
+LIMIT: Final = 32 << 20
+"""Cost of all that may wait: bytes, with a job's own among them."""
+OVERHEAD: Final = 1_024
+"""What a job costs beside the stanza it is about."""
 Job: TypeAlias = Callable[[], Awaitable[None]]
 
 
@@ -31,7 +37,8 @@ class LaneLoad:
 
 @dataclass(slots=True)
 class _Lane:
-    jobs: deque[Job]
+    jobs: deque[tuple[Job, int]]
+    """With their costs."""
     since: float
     """The loop's time when the job under way began."""
 
@@ -41,24 +48,29 @@ class Lanes:
 
     Args:
         on_error: told of a job that raised; the lane goes on with its next job.
-        limit: jobs that may wait over all lanes.
+        limit: cost of the jobs that may wait over all lanes; one always may.
     """
 
-    def __init__(self, on_error: Callable[[str, Exception], None], limit: int = 1024) -> None:
+    def __init__(self, on_error: Callable[[str, Exception], None], limit: int = LIMIT) -> None:
         self._on_error = on_error
-        self._room = asyncio.Semaphore(limit)
+        self._limit = limit
+        self._cost = 0
+        self._room = asyncio.Event()
         self._lanes: dict[str, _Lane] = {}
         self._workers: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def submit(self, name: str, job: Job) -> None:
+    async def submit(self, name: str, job: Job, cost: int = 1) -> None:
         """Queue a job behind the earlier ones of its lane."""
-        await self._room.acquire()
+        while self._cost and self._cost + cost > self._limit:
+            self._room.clear()
+            await self._room.wait()
+        self._cost += cost
         if name in self._lanes:
-            self._lanes[name].jobs.append(job)
+            self._lanes[name].jobs.append((job, cost))
             return
         self._loop = asyncio.get_running_loop()
-        self._lanes[name] = _Lane(deque([job]), self._loop.time())
+        self._lanes[name] = _Lane(deque([(job, cost)]), self._loop.time())
         worker = asyncio.create_task(self._work(name, self._loop), name=f"waton-lane-{name.partition('@')[2]}")
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
@@ -66,7 +78,7 @@ class Lanes:
     async def _work(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
         lane, done = self._lanes[name], 0
         while lane.jobs:
-            job = lane.jobs.popleft()
+            job, cost = lane.jobs.popleft()
             lane.since = loop.time()
             try:
                 await job()
@@ -79,7 +91,7 @@ class Lanes:
             except Exception as error:  # noqa: BLE001  one stanza must not stop those behind it; the owner is told
                 self._on_error(name, error)
             finally:
-                self._room.release()
+                self._release(cost)
             done += 1
             if done % TURN == 0:
                 await asyncio.sleep(0)
@@ -115,6 +127,9 @@ class Lanes:
                 worker.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         for lane in self._lanes.values():
-            for _ in lane.jobs:
-                self._room.release()
+            self._release(sum(cost for _, cost in lane.jobs))
         self._lanes.clear()
+
+    def _release(self, cost: int) -> None:
+        self._cost -= cost
+        self._room.set()

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 _REFUSED_EARLIER = 500
 """The error of a message that was refused before; which code it was is not kept."""
-_ROUNDS = 4
+ROUNDS = 4
 """How often a send begins anew because a device came to lack something while the others were asked for."""
 
 
@@ -175,7 +175,7 @@ class Sender:
     async def _commit(self, outgoing: _Outgoing) -> Entry | None:
         """Encrypt and store; from here on the message is sent, whatever happens. Returns its place in the outbox."""
         work = self._seal_for_group if outgoing.to.is_group else self._seal_for_person
-        for _ in range(_ROUNDS):
+        for _ in range(ROUNDS):
             try:
                 entry = await work(outgoing)
             except _Again:

@@ -25,6 +25,7 @@ from waton.client.events import MessageKey, MessagesUpsert
 from waton.client.identities import HELD
 from waton.client.message_keys import Me
 from waton.client.message_outcome import Received
+from waton.client.messages import ROUNDS
 from waton.client.outbox import Entry
 from waton.client.retry_counters import (
     RETRY_SECONDS,
@@ -475,7 +476,9 @@ class Retries:
     @staticmethod
     async def _is_answered(step: Step, key: str, request: RetryRequest) -> bool:
         record = await step.load(RecordKind.RETRY, key)
-        return record is not None and AnswerCounters.from_json(record).has_answered(request.count, request.at)
+        return record is not None and AnswerCounters.from_json(record).has_answered(
+            request.count, request.at, request.t
+        )
 
     async def _refuse(
         self, step: Step, decision: Refuse, request: RetryRequest, device: Jid, sent: SentMessage | None
@@ -501,13 +504,22 @@ class Retries:
         if record is None:
             return
         sent = SentMessage.from_bytes(record)
-        bundles = await client.sessions.bundles_for([device])
         is_group = sent.is_group
         resending = _Resending(
             sent, id, device, None, client.is_me(device) and not is_group, is_group,
             sent.chat if is_group else device, device if is_group else None, None,
         )  # fmt: skip
-        async with client.hold([device, sent.chat] if is_group else [device]), client.pipeline.step() as step:
+        for _ in range(ROUNDS):
+            if await self._sent_to(resending):
+                return
+
+    async def _sent_to(self, resending: _Resending) -> bool:
+        """False when its session was put aside while we asked for what it lacks."""
+        client, id, device, sent = self._client, resending.id, resending.device, resending.sent
+        bundles = await client.sessions.bundles_for([device])
+        async with client.hold([device, sent.chat] if sent.is_group else [device]), client.pipeline.step() as step:
+            if await client.sessions.lost(step, [device], bundles):
+                return False
             entry = await self._seal(step, resending, bundles)
             record = await step.load(RecordKind.SENT_MESSAGE, id)
             if entry is not None and record is not None:  # as it is now: receipts have come meanwhile
@@ -515,6 +527,7 @@ class Retries:
                 step.save(RecordKind.SENT_MESSAGE, id, also.to_bytes(), until=also.until)
             if entry is not None:
                 step.then(lambda: client.outbox.write(entry))
+        return True
 
     async def _seal(self, step: Step, resending: _Resending, bundles: Bundles) -> Entry | None:
         client, sent = self._client, resending.sent

@@ -101,10 +101,12 @@ class AnswerCounters:
     """Our sender key was renewed because of this device and this message."""
     answered_at: tuple[int, ...] = ()
     """When the server took each request that was answered, Unix seconds; 0 when it did not say."""
+    answered_for: tuple[int, ...] = ()
+    """When the server took the message that each of them was for: the first one, or an answer. Unix seconds."""
 
-    def has_answered(self, count: int, at: int | None) -> bool:
+    def has_answered(self, count: int, at: int | None, t: int) -> bool:
         """This very request was answered. Another may have its count: Baileys counts from 1 at each connection."""
-        return (count, at or 0) in zip(self.answered, self.answered_at, strict=False)
+        return (count, at or 0, t) in zip(self.answered, self.answered_at, self.answered_for, strict=False)
 
     def remember(self, base_key: bytes) -> AnswerCounters:
         """The answer went out in the session with this base key."""

@@ -367,6 +367,7 @@ class RetryManager:
                 counters,
                 answered=(*counters.answered, request.count),
                 answered_at=(*counters.answered_at, request.at or 0),
+                answered_for=(*counters.answered_for, request.t),
                 base_key=b"" if renews or request.count < BASE_KEY_FROM else session.base_key,
             ),
             count=request.count,
@@ -394,7 +395,7 @@ class RetryManager:
             rotates = sent.is_group and not counters.has_rotated
             noted = replace(counters, has_rotated=counters.has_rotated or rotates)
             return Refuse(noted, why, rotates, refresh_devices=requester.is_reader)
-        if counters.has_answered(request.count, request.at):
+        if counters.has_answered(request.count, request.at, request.t):
             return Refuse(counters, Why.ANSWERED)
         if not 1 <= request.count <= self.max_attempts or len(counters.answered) >= self.max_attempts:
             return Refuse(counters, Why.EXHAUSTED)

@@ -169,7 +169,7 @@ METHODS: Mapping[str, Counterpart] = {
     "registerSocketEndHandler": Counterpart(
         _NOISE, (_CLIENT + "subscribe",), "the end is told as a connection.update; nothing can be hung in before it"
     ),
-    "onUnexpectedError": Counterpart(_NOISE, (_CLIENT + "_report",), "private, and only of the lanes"),
+    "onUnexpectedError": Counterpart(_NOISE, (_CLIENT + "report",), "traced, and only of what nobody waits for"),
     "uploadPreKeys": Counterpart(_PREKEYS, (_KEYS + "upload", "client/prekeys.py:make")),
     "uploadPreKeysToServerIfRequired": Counterpart(_PREKEYS, ("client/prekeys.py:wanted", _KEYS + "stock")),
     "digestKeyBundle": Counterpart(_PREKEYS, (_KEYS + "look_after", "client/prekeys.py:judge_digest")),

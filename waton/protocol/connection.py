@@ -59,6 +59,8 @@ class NodeReceived:
     node: Node
     trace: int
     """seq of its node trace, the parent of whatever follows from it."""
+    size: int = 0
+    """Bytes of its encoding."""
 
 
 ConnectionEvent: TypeAlias = HandshakeFinished | NodeReceived
@@ -184,7 +186,7 @@ class Connection:
         node = decode_node(plain)
         encoding = inflate_node(plain) if compressed else plain
         trace = self._tracer.add_node(Way.IN, node, encoding, at=now, parent=seq, connection=self.number)
-        self._events.append(NodeReceived(node, trace))
+        self._events.append(NodeReceived(node, trace, len(encoding)))
 
     def _send_handshake(self, name: str, body: bytes, now: float, parent: int | None) -> None:
         self._queue(body, name, now, parent, body)

@@ -112,6 +112,35 @@ async def test_who_submits_more_than_fits_waits() -> None:
     await work.lanes.drain()
 
 
+async def test_room_is_by_cost_and_one_job_always_fits() -> None:
+    work = Work(limit=10)
+    await work.lanes.submit("a", work.job("1", gated=True), 50)
+    second = asyncio.create_task(work.lanes.submit("b", work.job("2", gated=True), 7))
+    await settle()
+    assert not second.done()
+    work.gates["1"].set()
+    await second
+    await work.lanes.submit("c", work.job("3", gated=True), 3)
+    fourth = asyncio.create_task(work.lanes.submit("d", work.job("4")))
+    await settle()
+    assert not fourth.done()
+    for name in ("2", "3"):
+        work.gates[name].set()
+    await fourth
+    await work.lanes.drain()
+    assert work.log[-1] == "4 ends"
+
+
+async def test_what_waits_when_lanes_close_gives_its_room_back() -> None:
+    work = Work(limit=3)
+    await work.lanes.submit("a", work.job("stuck", gated=True))
+    await work.lanes.submit("a", work.job("behind"), 2)
+    await work.lanes.close(timeout=0.0)
+    await asyncio.wait_for(work.lanes.submit("a", work.job("next"), 3), 5.0)
+    await work.lanes.drain()
+    assert work.log[-1] == "next ends"
+
+
 async def test_a_job_that_raises_gives_its_room_back() -> None:
     work = Work(limit=1)
     for number in range(3):

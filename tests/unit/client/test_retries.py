@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from waton.client.events import MessagesUpsert, MessageUndecryptable
 from waton.client.prekeys import MAX_ID
 from waton.client.retries import Retries
 from waton.client.sent_messages import SentMessage
+from waton.client.sessions import Bundles
 from waton.errors import IqError, QueryTimeout
 from waton.jid import Jid
 from waton.ports import RecordKind
@@ -283,6 +285,35 @@ async def test_what_is_sent_to_one_more_device_does_not_take_back_how_far_it_got
     record = await store.load(RecordKind.SENT_MESSAGE, sent.id)
     assert record is not None
     assert b'"status":4' in record, "it was read"
+
+
+async def test_a_session_that_was_put_aside_meanwhile_costs_nobody_a_message(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = await world.client.sender.send_text(ADA, "hello")
+    ada = world.service.peers[ADA]
+    store, waiting = world.client.store, asyncio.Event()
+
+    async def put_aside() -> None:
+        world.service.before.clear()
+        waiting.set()
+        async with world.client.hold([ADA]), world.client.pipeline.step() as step:
+            await world.client.sessions.archive(step, ADA)
+
+    bundles_for = world.client.sessions.bundles_for
+
+    async def none_missing(devices: Sequence[Jid], **more: bool) -> Bundles:
+        bundles = await bundles_for(devices, **more)
+        if not waiting.is_set():
+            await put_aside()
+        return bundles
+
+    monkeypatch.setattr(world.client.sessions, "bundles_for", none_missing)
+    await world.client.retries.send_to(sent.id, ADA)
+    assert await store.load(RecordKind.SENT_MESSAGE, sent.id) is not None
+    [_, again] = world.service.of("message")
+    ada.record = None
+    assert said(ada.read(again)) == "hello"
 
 
 async def test_who_got_our_key_with_a_resend_costs_it_when_he_is_gone(world: World) -> None:

@@ -341,10 +341,11 @@ class Answering:
         later: float = 1.0,
         registration: int = 7,
         at: int | None = None,
+        t: int = NOW,
     ) -> str:
         """A request comes; what is decided is done: the session is opened anew, its base key remembered."""
         self.now += later
-        request = RetryRequest("3EB01", self.peer, count, NOW, registration, keys, error, at=at)
+        request = RetryRequest("3EB01", self.peer, count, t, registration, keys, error, at=at)
         counters = AnswerCounters.from_json(self.record)
         decision = self.manager.answer(request, counters, self.sent, self.session, self.requester, self.now)
         counters = decision.counters
@@ -503,6 +504,15 @@ def test_who_has_lost_count_is_answered_again_and_not_for_ever() -> None:
         "resend 1, session",
         "refuse, exhausted",
     ]
+
+
+def test_an_answer_that_could_not_be_read_is_asked_for_again_in_the_same_second() -> None:
+    """Baileys asks for an answer with the count it had for the message; what it could not read tells them apart."""
+    answering = Answering()
+    assert answering.asks(1, at=NOW, t=NOW - 40) == "resend 1, session"
+    assert answering.asks(1, at=NOW, t=NOW) == "resend 1, session"
+    assert answering.asks(1, at=NOW, t=NOW - 40) == "refuse, answered"
+    assert answering.asks(1, at=NOW, t=NOW) == "refuse, answered"
 
 
 @pytest.mark.parametrize("count", [0, -1, 6, 2**40])
