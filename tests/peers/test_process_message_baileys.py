@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.requirements import require
+from tests.unit.client.service import World
 from waton.client.events import (
     Authority,
     ChatsUpdate,
@@ -25,6 +26,7 @@ from waton.client.events import (
     MessageRefused,
     MessageRevoked,
     MessagesUpsert,
+    MessageUndecryptable,
     RefusedReason,
 )
 from waton.client.message_keys import Me
@@ -42,6 +44,7 @@ from waton.jid import Jid
 from waton.parity.generators import node
 from waton.parity.oracle import BaileysError, Functions
 from waton.protocol import proto
+from waton.protocol.binary_node import Node
 from waton.protocol.message import device_sent, normalise, text_message
 from waton.protocol.message_secret import Addition, SecretUse, seal, unseal
 
@@ -547,6 +550,22 @@ def test_baileys_takes_anybodys_wrapper_for_our_own(baileys: Functions) -> None:
     [event] = Sent(stranger, stranger, False, wrapper).to_us().events
     assert isinstance(event, MessagesUpsert)
     assert event.message == wrapper
+
+
+async def test_baileys_takes_what_nobody_has_encrypted(baileys: Functions) -> None:
+    """Only a newsletter's message may come like this: the server's word is all there is to it."""
+    attrs = {"id": "3EB0A", "from": "77000000000002@lid", "t": "1760000000", "type": "text"}
+    plain = text_message("believe me").SerializeToString()
+    baileys.ask("party", party="reader", creds={})
+    stanza = node("message", attrs, [node("plaintext", {}, plain)])
+    read = baileys.ask("readNode", party="reader", node=stanza, me=str(ME.pn), lid=str(ME.lid))
+    assert proto.Message.FromString(read["message"]) == text_message("believe me")
+    world = await World.of()
+    await world.receive(Node("message", {**attrs, "from": Jid.parse(attrs["from"])}, [Node("plaintext", None, plain)]))
+    assert world.told(MessagesUpsert) == []
+    [told] = world.told(MessageUndecryptable)
+    assert isinstance(told, MessageUndecryptable)
+    assert told.reason == "malformed"
 
 
 def test_a_history_notification_of_a_stranger_is_dropped_by_both(baileys: Functions) -> None:
