@@ -7,14 +7,12 @@
         key = await bea.send_text(phone.lid, "hello")
 
 `raw` keeps every event exactly as Baileys emitted it. `events` holds what a story waits for, in a smaller form: qr,
-paired, restart, open, close, message, update, receipt, history, presence, group, participants, group_update. Such an
-event is handed out once: waiting for one takes it off the list and leaves the others in place.
+paired, restart, open, close, message, update, receipt, history, presence, group, participants, group_update.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,14 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from waton.parity.oracle.node_peer import Event, NodePeer
 from waton.parity.oracle.package import require_package
 from waton.parity.oracle.process import BaileysError, command, from_wire, to_wire
-
-TIMEOUT = 40.0
-"""Seconds any one step of Baileys may take; its own patience for the first history is 20."""
-_LINE_LIMIT = 1 << 24
-
-Event = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +33,16 @@ class RawEvent:
     value: Any
 
 
-class BaileysPeer:
+class BaileysPeer(NodePeer):
     """One Baileys client."""
 
+    WHO = "Baileys"
+
     def __init__(self, process: asyncio.subprocess.Process, url: str, name: str, config: Mapping[str, Any]) -> None:
-        self._process = process
+        super().__init__(process)
         self._settings = {"url": url, "pushName": name, "config": dict(config)}
-        self._replies: dict[int, asyncio.Future[Any]] = {}
-        self._next = 1
-        self._changed = asyncio.Condition()
         self.raw: list[RawEvent] = []
         """Everything emitted, in order."""
-        self.events: list[Event] = []
-        """What has happened and was not waited for yet."""
-        self.errors: list[str] = []
-        """What it wrote to stderr."""
         self.listeners: list[Callable[[RawEvent], None]] = []
         """Called with every event as it comes."""
         self.me: Mapping[str, str] = {}
@@ -89,93 +77,33 @@ class BaileysPeer:
         environment = {**os.environ, "BAILEYS_LOG": log}
         if ca is not None:
             environment["NODE_EXTRA_CA_CERTS"] = str(ca)
-        process = await asyncio.create_subprocess_exec(
-            *command(package or require_package()),
-            env=environment,
-            limit=_LINE_LIMIT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        process = await cls.spawn(command(package or require_package()), env=environment)
         peer = cls(process, url, name, config or {})
-        readers = [asyncio.create_task(peer._read()), asyncio.create_task(peer._read_errors())]
-        try:
+        async with peer.running():
             if connect:
                 await peer.open()
             yield peer
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
-            await asyncio.gather(*readers)
 
-    async def _read(self) -> None:
-        stdout = self._process.stdout
-        while stdout is not None and (line := await stdout.readline()):
-            value = json.loads(line)
-            if "reply" in value:
-                self._settle(value)
-                continue
-            async with self._changed:
-                raw = RawEvent(value["event"], from_wire(value["value"]))
-                self.raw.append(raw)
-                self.events.extend(_told(raw))
-                self._changed.notify_all()
-            for listener in self.listeners:
-                listener(raw)
-        for waiting in self._replies.values():
-            if not waiting.done():
-                waiting.set_exception(BaileysError("the process ended", None))
+    def _failure(self, text: str, code: int | None = None) -> Exception:
+        return BaileysError(text, code)
 
-    def _settle(self, value: Event) -> None:
-        waiting = self._replies.pop(value["reply"])
-        if waiting.done():
-            return
-        if "error" in value:
-            waiting.set_exception(BaileysError(value["error"], value.get("code")))
-        else:
-            waiting.set_result(from_wire(value["value"]))
+    def _value(self, told: Any) -> Any:
+        return from_wire(told)
 
-    async def _read_errors(self) -> None:
-        stderr = self._process.stderr
-        while stderr is not None and (line := await stderr.readline()):
-            self.errors.append(line.decode(errors="replace").rstrip())
+    def _take(self, told: Mapping[str, Any]) -> Iterator[Event]:
+        raw = RawEvent(told["event"], from_wire(told["value"]))
+        self.raw.append(raw)
+        yield from _told(raw)
+        for listener in self.listeners:
+            listener(raw)
 
     async def call(self, command: str, **args: Any) -> Any:
         """Run one command of sockets.mjs. Raises BaileysError, TimeoutError."""
-        number = self._next
-        self._next += 1
-        self._replies[number] = asyncio.get_running_loop().create_future()
-        stdin = self._process.stdin
-        if stdin is None:
-            raise BaileysError("the process has no pipes", None)
-        line = json.dumps({"id": number, "cmd": command, "args": to_wire({"client": "peer", **args})})
-        stdin.write(line.encode() + b"\n")
-        await stdin.drain()
-        async with asyncio.timeout(TIMEOUT):
-            return await self._replies[number]
+        return await self._ask({"cmd": command, "args": to_wire({"client": "peer", **args})})
 
     async def event(self, kind: str, wanted: Callable[[Event], bool] = lambda event: True) -> Event:
         """The oldest event of this kind that fits, come already or still to come. Raises TimeoutError."""
         return await self.first(kind, lambda event: event["event"] == kind and wanted(event))
-
-    async def first(self, what: str, wanted: Callable[[Event], bool]) -> Event:
-        """The oldest event of any kind that fits; `what` is for the error. Raises TimeoutError."""
-
-        def find() -> Event | None:
-            return next((event for event in self.events if wanted(event)), None)
-
-        try:
-            async with asyncio.timeout(TIMEOUT), self._changed:
-                while (found := find()) is None:
-                    await self._changed.wait()
-                self.events.remove(found)
-                return found
-        except TimeoutError:
-            seen = [event["event"] for event in self.events[-10:]]
-            raise TimeoutError(
-                f"no such {what!r} event from Baileys; others: {seen}; stderr: {self.errors[-5:]}"
-            ) from None
 
     # --- what stories do with it ------------------------------------------------------------------------------------
 
