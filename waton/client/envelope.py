@@ -112,7 +112,8 @@ def envelope_of(stanza: IncomingMessage, is_me: Callable[[Jid], bool]) -> Envelo
 def message_place(chat: Jid, id: str) -> str:
     """What the keys of all records about messages of this id in this chat begin with."""
     # An id is any text its author likes: escaped, it cannot pose as another message's.
-    return f"{chat.bare} {quote(id, safe='', errors='surrogatepass')} "
+    escaped = id if id.isascii() and id.isalnum() else quote(id, safe="", errors="surrogatepass")
+    return f"{chat.bare} {escaped} "
 
 
 def received_key(key: MessageKey) -> str:

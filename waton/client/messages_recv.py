@@ -109,8 +109,12 @@ async def decode_incoming_message_node(client: Client, step: Step, node: Node) -
     Raises:
         RemoteProtocolError: it is no message that a server may send.
     """
-    stanza = IncomingMessage.from_node(node)
-    envelope = envelope_of(stanza, client.is_me)
+    return await decode_envelope(client, step, envelope_of(IncomingMessage.from_node(node), client.is_me))
+
+
+async def decode_envelope(client: Client, step: Step, envelope: Envelope) -> Decoded:
+    """The same of a stanza that was read already."""
+    stanza = envelope.stanza
     await _learn(client, step, envelope)
     reading = await client.decryption.read(step, envelope)
     decoded = Decoded(envelope, reading, _content(stanza, reading))
@@ -216,13 +220,13 @@ class Receiver:
         client = self._client
         try:
             stanza = IncomingMessage.from_node(event.node)
-            envelope_of(stanza, client.is_me)
+            envelope = envelope_of(stanza, client.is_me)
         except RemoteProtocolError:
             await self.refuse(event, send, Nack.PARSING)
             return
         people = [jid for jid in (stanza.author, stanza.author_alt) if jid is not None]
         async with client.hold(people), client.pipeline.step(send, parent=event.trace, wait=False) as step:
-            decoded = await decode_incoming_message_node(client, step, event.node)
+            decoded = await decode_envelope(client, step, envelope)
             if decoded.failure != UNTRUSTED:
                 await client.identities.release(step, stanza.author, stanza.id)
             if decoded.failure:
