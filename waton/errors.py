@@ -245,6 +245,11 @@ class IqError(WatonError):
         self.node = node
         super().__init__(code, text)
 
+    @property
+    def is_final(self) -> bool:
+        """The server will say the same the next time: there is no such thing, or it is not for us."""
+        return 400 <= self.code < 500 and self.code not in (408, 429)
+
     def __str__(self) -> str:
         return f"the server refused the query: {self.code} {self.text}"
 

@@ -9,6 +9,7 @@ Source: whatsmeow send.go compares the hashes and says so in its log; Baileys se
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from waton.client.event_pipeline import Step
@@ -41,10 +42,11 @@ class Missed:
     async def open(self) -> None:
         """A login is complete: serve whom an earlier connection could not."""
         for id in await self._client.store.keys(RecordKind.MISSED):
-            await self.serve(id)
+            with suppress(IqError):  # not now; the others may be served
+                await self.serve(id)
 
     async def serve(self, id: str) -> None:
-        """Send message `id` to all that have not had it. Raises Disconnected, QueryTimeout; then it is owed on."""
+        """Send message `id` to all that have not had it. Raises Disconnected, QueryTimeout, IqError: it is owed on."""
         client = self._client
         async with client.hold_names([f"missed:{id}"]):
             owed = await client.store.load_many(RecordKind.MISSED, [id])
@@ -60,8 +62,10 @@ class Missed:
             devices = await self._devices(sent)
             for device in devices:
                 await self._client.retries.send_to(id, device)
-        except IqError:
-            return  # we are not in this group any more, say: nobody there is owed anything
+        except IqError as error:
+            if not error.is_final:
+                raise
+            # We are not in this group any more, say: nobody there is owed anything.
 
     async def _devices(self, sent: SentMessage) -> list[Jid]:
         """Whom the server knows now, and who has not had it."""

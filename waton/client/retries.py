@@ -413,7 +413,7 @@ class Retries:
         try:
             metadata = await self._client.groups.metadata(group)
         except IqError as error:
-            if not _is_final(error):
+            if not error.is_final:
                 raise
             return False
         return any(metadata.participant(name) is not None for name in names)
@@ -422,7 +422,7 @@ class Retries:
         try:
             found = await self._client.people.devices_of(names)
         except IqError as error:
-            if not _is_final(error):
+            if not error.is_final:
                 raise
             return False
         return any(jid.device == device.device for result in found.values() for jid in result.device_jids())
@@ -594,11 +594,6 @@ class Retries:
     def _save_history(self, step: Step, device: Jid, history: SessionHistory) -> None:
         until = self._client.clock.now() + RETRY_SECONDS
         step.save(RecordKind.RETRY, session_key(device), history.to_json(), until=until)
-
-
-def _is_final(error: IqError) -> bool:
-    """The server will say the same the next time: there is no such thing, or it is not for us."""
-    return 400 <= error.code < 500 and error.code not in (408, 429)
 
 
 def _bundle(bundle: Bundle) -> PreKeyBundle:

@@ -118,6 +118,17 @@ async def test_a_group_that_is_not_ours_any_more_is_owed_nothing(world: World) -
     assert (to_bob(world), await owed(world)) == ([], [])
 
 
+async def test_a_server_that_is_only_busy_is_asked_again(world: World) -> None:
+    world.service.faults["w:g2"] = IqError(503, "busy")
+    result = await send(world)
+    assert await owed(world) == [result.id]
+    await world.client.missed.open()
+    assert await owed(world) == [result.id]
+    del world.service.faults["w:g2"]
+    await world.client.missed.open()
+    assert (to_bob(world), await owed(world)) == (["hello"], [])
+
+
 async def test_the_hash_of_a_resend_is_nobody_s_business(world: World) -> None:
     await send(world)
     resend: Node = world.service.of("message")[1]
