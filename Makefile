@@ -54,7 +54,7 @@ lock: $(STAMPS)/dev ## pin every dependency anew (requirements/, Cargo.lock, tes
 	tools/lock
 
 clean: ## remove what was built and installed
-	rm -rf $(VENV) target dist waton/_core*.so waton/parity/oracle/node_modules tests/peers/*/node_modules .hypothesis
+	rm -rf $(VENV) target dist waton/_core*.so waton/parity/oracle/node_modules tests/peers/*/node_modules tests/peers/*/.venv .hypothesis
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 
 # The environment. Each list of pins contains the one before it.
@@ -80,7 +80,13 @@ $(STAMPS)/rust-tests: $(RUST) $(VECTORS) | $(STAMPS)/venv
 ifneq ($(filter test soak check bench parity peers,$(MAKECMDGOALS)),)
 HAVE_NODE := $(shell command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && echo yes)
 endif
-peers: $(if $(HAVE_NODE),$(PEERS))
+peers: $(if $(HAVE_NODE),$(PEERS)) $(if $(filter Linux,$(shell uname -s)),tests/peers/whatsmeow/.venv/.stamp)
+
+# whatsmeow comes inside a Python package whose dependencies are not ours.
+tests/peers/whatsmeow/.venv/.stamp: tests/peers/whatsmeow/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
 
 %/node_modules/.package-lock.json: %/package-lock.json %/package.json
 	cd $* && npm ci --no-audit --no-fund --ignore-scripts --silent

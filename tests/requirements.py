@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from ctypes.util import find_library
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,6 +60,13 @@ def find_peer(folder: str, package: str) -> Path | None:
     return peer if find_node() and (peer / "node_modules" / package / "package.json").is_file() else None
 
 
+def find_whatsmeow() -> Path | None:
+    """The script that drives whatsmeow, when its own Python is installed; what it does to trust a lab is Linux's."""
+    script = PEERS / "whatsmeow" / "peer.py"
+    python = script.parent / ".venv" / "bin" / "python"
+    return script if sys.platform == "linux" and python.exists() and find_library("magic") else None
+
+
 def find_proto_generators() -> Path | None:
     """What writes the WAProto modules, when the generators it pins are installed beside this Python."""
     try:
@@ -93,6 +101,11 @@ REQUIREMENTS = {
             "whatsapp-rust",
             f"whatsapp-rust as WebAssembly: `make peers` ({NODE_HINT})",
             lambda: find_peer("whatsapp-rust", "whatsapp-rust-bridge"),
+        ),
+        Requirement(
+            "whatsmeow",
+            "whatsmeow inside neonize: `make peers`, on Linux, with libmagic (`apt-get install libmagic1`)",
+            find_whatsmeow,
         ),
         Requirement(
             "proto-generators",

@@ -12,14 +12,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.requirements import require
-from waton.parity.oracle.node_peer import NodePeer
+from waton.parity.oracle.pipe_peer import PipePeer
 
 
 class RustError(Exception):
     """What whatsapp-rust said when it could not do what it was asked."""
 
 
-class RustPeer(NodePeer):
+class RustPeer(PipePeer):
     """One whatsapp-rust client."""
 
     WHO = "whatsapp-rust"

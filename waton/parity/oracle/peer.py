@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from waton.parity.oracle.node_peer import Event, NodePeer
+from waton.parity.oracle.pipe_peer import Event, PipePeer
 from waton.parity.oracle.package import require_package
 from waton.parity.oracle.process import BaileysError, command, from_wire, to_wire
 
@@ -33,7 +33,7 @@ class RawEvent:
     value: Any
 
 
-class BaileysPeer(NodePeer):
+class BaileysPeer(PipePeer):
     """One Baileys client."""
 
     WHO = "Baileys"

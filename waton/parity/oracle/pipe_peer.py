@@ -1,4 +1,4 @@
-"""A JavaScript client in a process of its own, driven over its pipes: a line of JSON each way for each thing said.
+"""Another client in a process of its own, driven over its pipes: a line of JSON each way for each thing said.
 
     -> {"id": 1, ...}                          a command, as its driver writes it
     <- {"reply": 1, "value": ...}              or {"reply": 1, "error": "..."}
@@ -24,7 +24,7 @@ _LINE_LIMIT = 1 << 24
 Event = Mapping[str, Any]
 
 
-class NodePeer:
+class PipePeer:
     """One process. Drivers say who it is, and how to read what it says.
 
     Args:
