@@ -14,7 +14,7 @@ Source: Baileys Utils/decode-wa-message.ts and Socket/messages-recv.ts for shape
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -173,6 +173,22 @@ async def _was_told(step: Step, key: MessageKey) -> bool:
     return bool(await step.load_many(RecordKind.RECEIVED, places))
 
 
+def _telling(id: str) -> str:
+    """The lock of whoever tells a message of this id, or asks for it: its author's words and our phone's may cross.
+
+    It is taken with the locks of people held, and nobody who holds it waits for one of those.
+    """
+    return f"telling:{id}"
+
+
+def _answered(decoded: Decoded) -> set[str]:
+    """The locks of the messages that our phone gives us in this one; its own is held."""
+    message = decoded.message
+    if message is None or not decoded.envelope.is_peer or not placeholders.is_response(message):
+        return set()
+    return {_telling(id) for id in placeholders.answered_ids(message) if id != decoded.envelope.key.id}
+
+
 async def _meaning(client: Client, step: Step, envelope: Envelope, message: proto.Message) -> Outcome:
     stanza, mine = envelope.stanza, client.credentials
     received = Received(
@@ -225,13 +241,19 @@ class Receiver:
             await self.refuse(event, send, Nack.PARSING)
             return
         people = [jid for jid in (stanza.author, stanza.author_alt) if jid is not None]
-        async with client.hold(people), client.pipeline.step(send, parent=event.trace, wait=False) as step:
+        async with (
+            client.hold(people),
+            client.hold_names([_telling(stanza.id)]),
+            AsyncExitStack() as others,
+            client.pipeline.step(send, parent=event.trace, wait=False) as step,
+        ):
             decoded = await decode_envelope(client, step, envelope)
             if decoded.failure != UNTRUSTED:
                 await client.identities.release(step, stanza.author, stanza.id)
             if decoded.failure:
                 await self._unread(step, decoded, event)
             else:
+                await others.enter_async_context(client.hold_names(_answered(decoded)))
                 await self._read(step, decoded, event)
 
     async def _read(self, step: Step, decoded: Decoded, event: NodeReceived) -> None:

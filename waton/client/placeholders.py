@@ -163,6 +163,11 @@ def is_response(message: proto.Message) -> bool:
     )
 
 
+def answered_ids(message: proto.Message) -> set[str]:
+    """The ids of the messages in a response, whoever wrote it."""
+    return {answer.id for answer in _answers(message)}
+
+
 def read_response(message: proto.Message, author: Jid, *, is_me: bool) -> list[PhoneAnswer]:
     """The messages in a response, without those that do not parse.
 
@@ -177,6 +182,10 @@ def read_response(message: proto.Message, author: Jid, *, is_me: bool) -> list[P
         raise RemoteProtocolError("not an answer to a question to the phone")
     if not is_me or author.device != 0:
         raise RemoteProtocolError("an answer to a question to the phone that the phone has not given")
+    return _answers(message)
+
+
+def _answers(message: proto.Message) -> list[PhoneAnswer]:
     response = message.protocolMessage.peerDataOperationRequestResponseMessage
     answers: list[PhoneAnswer] = []
     for result in response.peerDataOperationResult[:MOST_ANSWERS]:

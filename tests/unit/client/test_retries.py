@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.memory_store import MemoryStore
 from tests.unit.client.service import GROUP, ME, World, child, said, text
+from tests.unit.client.worlds import settle
 from waton.client.events import MessagesUpsert, MessageUndecryptable
 from waton.client.prekeys import MAX_ID
 from waton.client.retries import Retries
@@ -129,6 +130,68 @@ async def test_what_was_asked_for_under_the_number_is_found_under_the_lid(world:
     assert [one.is_resolved for one in told] == [False, True]
     assert await world.client.store.keys(RecordKind.PLACEHOLDER) == []
     assert await world.client.store.keys(RecordKind.RETRY, "in ") == []
+
+
+def gated(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> tuple[asyncio.Event, asyncio.Event]:
+    """Have a method wait: set when it has been reached, and to be set when it may go on."""
+    method, reached, may_go = getattr(owner, name), asyncio.Event(), asyncio.Event()
+
+    async def wait(*args: object) -> object:
+        reached.set()
+        await may_go.wait()
+        return await method(*args)
+
+    monkeypatch.setattr(owner, name, wait)
+    return reached, may_go
+
+
+async def test_the_phone_s_answer_and_another_copy_that_cannot_be_read_do_not_cross(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_session = Enc("msg", world.service.peers[ADA].keys.identity_key.public)
+    await world.receive(message(no_session))
+    assert await world.client.store.keys(RecordKind.RETRY, "in ")
+    reached, may_go = gated(monkeypatch, world.client.keys, "own_bundle")
+    await world.client.on_node(world.event(message(no_session)))
+    await reached.wait()
+    phone = world.service.peers[PHONE]
+    phone.meet(world.client)
+    told = phone.seal(answer((ADA, "ID", "from the phone")))
+    await world.client.on_node(world.event(message(told, id="P", sender=PHONE, category="peer")))
+    await settle()
+    may_go.set()
+    await world.client.lanes.drain()
+    await settle()
+    assert texts(world) == [(ADA, "from the phone")]
+    assert await world.client.store.keys(RecordKind.RETRY, "in ") == []
+    assert await world.client.store.keys(RecordKind.PLACEHOLDER) == []
+
+
+async def test_what_the_phone_and_the_author_give_at_once_is_told_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.receive(message(UNREADABLE))
+    reached, may_go = gated(monkeypatch, world.client.retries, "resolved")
+    ada, phone = world.service.peers[ADA], world.service.peers[PHONE]
+    ada.meet(world.client)
+    await world.client.on_node(world.event(message(ada.seal(text("hello")))))
+    await reached.wait()
+    phone.meet(world.client)
+    told = phone.seal(answer((ADA, "ID", "hello")))
+    await world.client.on_node(world.event(message(told, id="P", sender=PHONE, category="peer")))
+    await settle()
+    may_go.set()
+    await world.client.lanes.drain()
+    await settle()
+    assert texts(world) == [(ADA, "hello")]
+    assert await world.client.store.keys(RecordKind.RETRY, "in ") == []
+
+
+async def test_an_answer_that_names_itself_holds_nothing_up(world: World) -> None:
+    await world.receive(message(UNREADABLE))
+    async with asyncio.timeout(5.0):
+        await phone_says(world, answer((ADA, "P", "itself"), (ADA, "ID", "hello")), "P")
+    assert texts(world) == [(ADA, "hello")]
 
 
 async def test_much_that_cannot_be_read_is_few_questions(world: World) -> None:

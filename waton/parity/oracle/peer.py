@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from waton.parity.oracle.pipe_peer import Event, PipePeer
 from waton.parity.oracle.package import require_package
+from waton.parity.oracle.pipe_peer import Event, PipePeer
 from waton.parity.oracle.process import BaileysError, command, from_wire, to_wire
 
 
