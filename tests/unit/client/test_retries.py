@@ -133,12 +133,13 @@ async def test_what_was_asked_for_under_the_number_is_found_under_the_lid(world:
 
 
 def gated(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> tuple[asyncio.Event, asyncio.Event]:
-    """Have a method wait: set when it has been reached, and to be set when it may go on."""
+    """Have the next call of a method wait: set when it was reached, and to be set when it may go on."""
     method, reached, may_go = getattr(owner, name), asyncio.Event(), asyncio.Event()
 
     async def wait(*args: object) -> object:
-        reached.set()
-        await may_go.wait()
+        if not reached.is_set():
+            reached.set()
+            await may_go.wait()
         return await method(*args)
 
     monkeypatch.setattr(owner, name, wait)
