@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -31,7 +31,7 @@ from waton.client.identities import Identities
 from waton.client.identity_change_handler import IdentityPolicy
 from waton.client.keys import Keys
 from waton.client.lanes import Lanes
-from waton.client.locks import KeyedLocks
+from waton.client.locks import Held, KeyedLocks
 from waton.client.messages import Sender, SendResult
 from waton.client.messages_recv import Receiver
 from waton.client.missed import Missed
@@ -195,25 +195,17 @@ class Client:
         """The latest state of the connection."""
         return self.status.update
 
-    @asynccontextmanager
-    async def hold(self, people: Iterable[Jid]) -> AsyncGenerator[None]:
+    def hold(self, people: Iterable[Jid]) -> Held:
         """Hold these people's (and groups') locks: whoever reads a record of theirs and writes it back does so in here.
 
         A mapping learnt while we waited gives a person another name; then the wait begins anew with both.
         """
         known = tuple(people)
-        while True:
-            names = await addresses.forms(self.store, known)
-            async with self._locks.hold(names):
-                if await addresses.forms(self.store, known) <= names:
-                    yield
-                    return
+        return self._locks.hold_by(lambda: addresses.forms(self.store, known))
 
-    @asynccontextmanager
-    async def hold_names(self, names: Iterable[str]) -> AsyncGenerator[None]:
+    def hold_names(self, names: Iterable[str]) -> Held:
         """Hold locks that are no person's."""
-        async with self._locks.hold(names):
-            yield
+        return self._locks.hold(names)
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside everything else; it ends with the client at the latest, and its error is only traced."""

@@ -14,7 +14,7 @@ Source: Baileys Utils/decode-wa-message.ts and Socket/messages-recv.ts for shape
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -241,19 +241,16 @@ class Receiver:
             await self.refuse(event, send, Nack.PARSING)
             return
         people = [jid for jid in (stanza.author, stanza.author_alt) if jid is not None]
-        async with (
-            client.hold(people),
-            client.hold_names([_telling(stanza.id)]),
-            AsyncExitStack() as others,
-            client.pipeline.step(send, parent=event.trace, wait=False) as step,
-        ):
+        unit = client.pipeline.step(send, parent=event.trace, wait=False)
+        async with client.hold(people) as held, unit as step:
+            await held.take([_telling(stanza.id)])
             decoded = await decode_envelope(client, step, envelope)
             if decoded.failure != UNTRUSTED:
                 await client.identities.release(step, stanza.author, stanza.id)
             if decoded.failure:
                 await self._unread(step, decoded, event)
             else:
-                await others.enter_async_context(client.hold_names(_answered(decoded)))
+                await held.take(_answered(decoded))
                 await self._read(step, decoded, event)
 
     async def _read(self, step: Step, decoded: Decoded, event: NodeReceived) -> None:

@@ -106,3 +106,59 @@ async def test_a_cancelled_waiter_lets_go_of_what_it_had() -> None:
     await holder.end()
     assert log == ["holder in", "holder out"]
     assert locks._locks == {}
+
+
+async def test_more_can_be_taken_and_all_is_given_back() -> None:
+    locks, log = KeyedLocks(), list[str]()
+    async with asyncio.timeout(20):
+        async with locks.hold(["a"]) as held:
+            assert not await held.take(["c", "b"])
+            waiting = Holder(locks, ["c"], log, "other")
+            await settle()
+            assert log == []
+        await settle()
+        assert log == ["other in"]
+        await waiting.end()
+        async with locks.hold(["a", "b", "c"]):
+            pass
+
+
+async def test_whose_name_changes_while_it_waits_holds_the_new_one() -> None:
+    locks, log = KeyedLocks(), list[str]()
+    names = frozenset({"number"})
+
+    async def known() -> frozenset[str]:
+        return names
+
+    first = Holder(locks, ["number"], log, "first")
+    await settle()
+
+    async def second() -> None:
+        async with locks.hold_by(known):
+            log.append("second in")
+
+    waiting = asyncio.create_task(second())
+    await settle()
+    names = frozenset({"number", "lid"})
+    third = Holder(locks, ["lid"], log, "third")
+    await settle()
+    await first.end()
+    await settle()
+    assert log == ["first in", "third in", "first out"]
+    await third.end()
+    async with asyncio.timeout(20):
+        await waiting
+    assert log[-1] == "second in"
+
+
+async def test_names_that_cannot_be_told_hold_nothing() -> None:
+    locks = KeyedLocks()
+
+    async def unknown() -> frozenset[str]:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        async with locks.hold_by(unknown):
+            pass
+    async with asyncio.timeout(20), locks.hold(["a"]):
+        pass
