@@ -1,4 +1,4 @@
-"""The server names a device of a contact's that the contact's phone has not vouched for."""
+"""The server names a device of a contact's that the contact's phone does not vouch for any more."""
 
 from contextlib import AsyncExitStack
 
@@ -6,6 +6,7 @@ from waton._core import x25519_public_key
 from waton.lab.phone import Phone
 from waton.parity.scenarios.send_text import send
 from waton.parity.stage import Scenario, Stage
+from waton.protocol.adv import verify_identity, vouch
 from waton.protocol.credentials import Credentials
 from waton.protocol.stanza.encrypt import SignedPrekey, Upload
 
@@ -25,16 +26,35 @@ async def play(stage: Stage) -> None:
 
 
 def plant(stage: Stage, phone: Phone, number: int) -> None:
-    """Add a device to an account, with keys of its own, and without its phone's word for it."""
+    """Add a device to an account, with keys of its own, and a word of its phone's from before it was unlinked."""
     world = stage.lab.service.world
     made = Credentials.generate(world.entropy.take)
     with world.step():
         device = world.add_device(
-            phone.account, number, identity=made.identity_key.public, registration_id=made.registration_id
+            phone.account,
+            number,
+            identity=made.identity_key.public,
+            registration_id=made.registration_id,
+            signed_identity=_former_word(stage, phone, made, number),
         )
         signed = SignedPrekey(made.signed_prekey_id, made.signed_prekey.public, made.signed_prekey_signature)
         once = tuple((id, x25519_public_key(world.entropy.take(32))) for id in range(1, _PREKEYS))
         world.publish(device, Upload(made.registration_id, made.identity_key.public, signed, once))
+
+
+def _former_word(stage: Stage, phone: Phone, made: Credentials, number: int) -> bytes:
+    take = stage.lab.service.world.entropy.take
+    secret = take(32)
+    container, _ = vouch(
+        phone.identity,
+        companion_identity=made.identity_key.public,
+        adv_secret=secret,
+        raw_id=phone.account.raw_id,
+        key_index=number,
+        timestamp=stage.lab.service.world.t(),
+        entropy=take(64),
+    )
+    return verify_identity(container, adv_secret=secret, identity=made.identity_key, entropy=take(64)).account
 
 
 SCENARIO = Scenario("device-list-by-key-index", "The server lists a device that the contact has not linked.", play)
