@@ -7,19 +7,18 @@ async with RustPeer.start(lab.url) as rust:
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from tests.requirements import require
-from waton.parity.oracle.pipe_peer import PipePeer
+from tests.support.driven import DrivenPeer
 
 
 class RustError(Exception):
     """What whatsapp-rust said when it could not do what it was asked."""
 
 
-class RustPeer(PipePeer):
+class RustPeer(DrivenPeer):
     """One whatsapp-rust client."""
 
     WHO = "whatsapp-rust"
@@ -36,18 +35,6 @@ class RustPeer(PipePeer):
 
     def _failure(self, text: str, code: int | None = None) -> Exception:
         return RustError(text)
-
-    async def call(self, command: str, **args: Any) -> Any:
-        """Run one command of peer.mjs. Raises RustError, TimeoutError."""
-        return await self._ask({"do": command, **args})
-
-    async def event(self, kind: str) -> Mapping[str, Any]:
-        """The data of the oldest event of this kind, come already or still to come. Raises TimeoutError."""
-        return (await self.first(kind, lambda event: event["event"] == kind))["data"]
-
-    async def qr(self) -> str:
-        """The next QR it shows."""
-        return str((await self.event("qr"))["code"])
 
     async def reconnect(self) -> None:
         """Drop the connection, connect again, and wait until it is open."""

@@ -20,8 +20,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.requirements import require
+from tests.support.driven import DrivenPeer
 from waton.lab.server import Lab
-from waton.parity.oracle.pipe_peer import PipePeer
 
 _CHUNK = 1 << 16
 
@@ -30,7 +30,7 @@ class WhatsmeowError(Exception):
     """What whatsmeow said when it could not do what it was asked."""
 
 
-class WhatsmeowPeer(PipePeer):
+class WhatsmeowPeer(DrivenPeer):
     """One whatsmeow client."""
 
     WHO = "whatsmeow"
@@ -57,18 +57,6 @@ class WhatsmeowPeer(PipePeer):
 
     def _failure(self, text: str, code: int | None = None) -> Exception:
         return WhatsmeowError(text)
-
-    async def call(self, command: str, **args: Any) -> Any:
-        """Run one command of peer.py. Raises WhatsmeowError, TimeoutError."""
-        return await self._ask({"do": command, **args})
-
-    async def event(self, kind: str) -> Mapping[str, Any]:
-        """The data of the oldest event of this kind, come already or still to come. Raises TimeoutError."""
-        return (await self.first(kind, lambda event: event["event"] == kind))["data"]
-
-    async def qr(self) -> str:
-        """The next QR it shows."""
-        return str((await self.event("qr"))["code"])
 
     async def message(self, text: str) -> Mapping[str, Any]:
         """Wait for a message with this text: its id, chat, sender, and whether our account wrote it."""
